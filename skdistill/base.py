@@ -145,7 +145,7 @@ class BaseDistiller(
         X, features, y = self._read_arrays(X, y)
         if y is not None and y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind != "f":
             y = column_or_1d(y, warn=True)
-        target = encode_target(y, self.target_type)
+        target = encode_target(y, self._target_type())
         if target.classes is not None:
             self.classes_ = target.classes
         elif hasattr(self, "classes_"):
@@ -159,6 +159,9 @@ class BaseDistiller(
                     "sample_weight is zero for every row; give at least one row a positive weight."
                 )
         return Input(X, features, y, target, sample_weight)
+
+    def _target_type(self) -> str:
+        return self.target_type
 
     def _read_arrays(self, X: Any, y: Any) -> tuple[Any, Any, np.ndarray | None]:
         _check_two_dimensional(X)
@@ -263,8 +266,13 @@ class BaseDistiller(
         factor = torch.from_numpy(right).to(device, work_type)
         product = np.empty((features.shape[0], right.shape[1]), dtype=dtype)
 
+        sparse = sp.issparse(self.components_)
+
         def work(start: int, stop: int) -> None:
-            x = units.load(features[start:stop], work_type, device)
+            block = features[start:stop]
+            if sp.issparse(block) != sparse:  # fitted on the one form, asked for the other
+                block = sp.csr_matrix(block) if sparse else block.toarray()
+            x = units.load(block, work_type, device)
             K = self.kernel_(x, landmarks).to(device, work_type)
             product[start:stop] = (K @ factor).cpu().numpy()
 

@@ -124,8 +124,8 @@ class SensitivityCoreset(BaseDistiller):
         self._say(f"sensitivities, total {self.total_sensitivity_:.4g}", began)
 
         drawn, weight = self._draw(rows, scores, strata, budget, rng)
-        by_position = np.argsort(rows.index[drawn])
-        drawn, weight = drawn[by_position], weight[by_position]
+        by_content = np.argsort(rows.key[drawn])  # an order that shuffling the input does not change
+        drawn, weight = drawn[by_content], weight[by_content]
         self.indices_ = rows.index[drawn]
         self._small_targets = (
             None if data.target.values is None else data.target.values[self.indices_]
@@ -141,6 +141,11 @@ class SensitivityCoreset(BaseDistiller):
         self._set_landmarks(rows.take(drawn))
         self._say(f"{len(drawn)} rows drawn", began)
         return self
+
+    def _target_type(self) -> str:
+        # Only classes have a cross-entropy: floats like 0.0 and 1.0 are read as such.
+        asks_for_classes = self.loss == "cross_entropy" and self.target_type == "auto"
+        return "classification" if asks_for_classes else self.target_type
 
     def _strata(self, data: Input, rows: Rows) -> np.ndarray | None:
         """Class codes of the distinct rows, or None where no class needs a row of its own."""

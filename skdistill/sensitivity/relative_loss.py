@@ -84,8 +84,8 @@ def model_losses(
             )
         if len(classes) == 1:
             raise ValueError(
-                f"loss='cross_entropy' needs at least two classes, but y holds {classes[0]!r} "
-                "only; use loss='kmeans'."
+                f"loss='cross_entropy' needs at least two classes, but y holds 1 class, "
+                f"{classes[0]!r}; use loss='kmeans'."
             )
     model = reference_model(classes is not None) if estimator is None else clone(estimator)
     if loss == "cross_entropy" and not hasattr(model, "predict_proba"):
