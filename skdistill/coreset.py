@@ -89,7 +89,7 @@ default="kmeans"
         :class:`~sklearn.frozen.FrozenEstimator`. None is logistic regression or ridge regression on
         scaled features.
 
-    uniform_mixing : float in [0, 1], default=0.2
+    uniform_mixing : float in [0, 1], default=0.5
         Share of the draw that is uniform (by weight). It bounds the weights by
         1 / `uniform_mixing` times their mean; 1 is uniform sampling.
 
@@ -247,7 +247,7 @@ default="kmeans"
         alpha: float | str = "auto",
         approx_factor: float = 1.0,
         estimator: Any = None,
-        uniform_mixing: float = 0.2,
+        uniform_mixing: float = 0.5,
         sampling: str = "systematic",
         calibrate: bool | str = "auto",
         stratify: bool | str = "auto",
