@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
 
 from ._fit_weights import fit_weighted
 from ._scores import Classes
+from .coreset import SensitivityCoreset
 from .data import DistilledData
 
 
@@ -95,7 +96,12 @@ class BaseDistilled(MetaEstimatorMixin, BaseEstimator):
         Values are left to the estimator inside: a DataFrame stays one, text stays text.
         """
         check_is_fitted(self)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        try:
+            validate_data(self, X, reset=False, skip_check_array=True)
+        except ValueError:
+            # Only the width was looked at; of an X without one check_array says what to do.
+            check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False)
+            raise
 
     def _distil(self, X: Any, y: np.ndarray, sample_weight: Any) -> None:
         """Fit a clone of the distiller and set `distiller_` and `distilled_`."""
@@ -105,17 +111,14 @@ class BaseDistilled(MetaEstimatorMixin, BaseEstimator):
             distiller.set_params(target_type=self._target_type)
         fit = check_memory(self.memory).cache(fit_distiller)
         self.distiller_ = fit(distiller, X, y, sample_weight)
-        self.distilled_ = self._small_set(np.shape(X))
+        self.distilled_ = self._small_set()
 
     def _given_distiller(self) -> Any:
         """Return the distiller parameter, the default distiller for None."""
-        if self.distiller is not None:
-            return self.distiller
-        from .coreset import SensitivityCoreset
+        # Seeded: no parameter of this class could make two fits with it agree.
+        return SensitivityCoreset(random_state=0) if self.distiller is None else self.distiller
 
-        return SensitivityCoreset()
-
-    def _small_set(self, shape: tuple[int, ...]) -> DistilledData:
+    def _small_set(self) -> DistilledData:
         """Return the set of the fitted distiller; one that was frozen may not fit the data."""
         small = getattr(self.distiller_, "distilled_", None)
         if not isinstance(small, DistilledData):
@@ -129,10 +132,11 @@ class BaseDistilled(MetaEstimatorMixin, BaseEstimator):
                 f"distiller={self.distiller!r} was fitted without y, so its rows have no labels to "
                 "train on; fit it with y."
             )
-        if small.X.shape[1] != getattr(self, "n_features_in_", None):
+        n_features = getattr(self, "n_features_in_", None)
+        if small.X.shape[1] != n_features:
             raise ValueError(
-                f"X must have the {small.X.shape[1]} features of the rows in "
-                f"distiller={self.distiller!r}, got shape {shape}."
+                f"X has {n_features} features, but the rows in distiller={self.distiller!r} have "
+                f"{small.X.shape[1]}; fit both on the same columns."
             )
         return small
 

@@ -34,10 +34,9 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
         :class:`SensitivityCoreset` weighted kernel ridge regression on one-hot labels.
 
     distiller : distiller, default=None
-        What makes the small set. None is ``SensitivityCoreset()``; give one with a `random_state`
-        for the same rows each time. Its `target_type`, where it has one, is set to
-        "classification". A ``FrozenEstimator`` of a fitted distiller is used as it is: the data
-        of `fit` then serve only to know the classes and features.
+        What makes the small set. None is ``SensitivityCoreset(random_state=0)``. Its `target_type`,
+        where it has one, is set to "classification". A ``FrozenEstimator`` of a fitted distiller is
+        used as it is: the data of `fit` then serve only to know the classes and features.
 
     use_weights : {"auto", True, False}, default="auto"
         Whether the estimator gets the weights of the distilled rows. "auto" passes them to an
@@ -230,6 +229,8 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        distiller = get_tags(self._given_distiller())
+        tags.target_tags.multi_output &= distiller.target_tags.multi_output
         if self.estimator is not None:
             inner = get_tags(self.estimator).classifier_tags
             if inner is not None:
@@ -253,8 +254,8 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
         :class:`SensitivityCoreset` weighted kernel ridge regression.
 
     distiller : distiller, default=None
-        What makes the small set. None is ``SensitivityCoreset()``; give one with a `random_state`
-        for the same rows each time. Its `target_type`, where it has one, is set to "regression".
+        What makes the small set. None is ``SensitivityCoreset(random_state=0)``. Its `target_type`,
+        where it has one, is set to "regression".
         A ``FrozenEstimator`` of a fitted distiller is used as it is: the data of `fit` then serve
         only to know the features.
 
