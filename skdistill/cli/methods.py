@@ -1,0 +1,45 @@
+"""The methods that the command line makes a small set with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..coreset import SensitivityCoreset
+
+LOSSES = ("kmeans", "kernel_ridge", "cross_entropy", "squared_error")
+
+
+def make_coreset(
+    n_samples: int, loss: str | None, preprocessor: Any, task: str, seed: int
+) -> SensitivityCoreset:
+    """Return a coreset that is not fitted.
+
+    Parameters
+    ----------
+    n_samples : int
+        Rows to choose.
+
+    loss : str or None
+        One of `LOSSES`; None takes the default of the class.
+
+    preprocessor : transformer
+        Makes the features that the rows are judged by.
+
+    task : {"classification", "regression"}
+        What the target is.
+
+    seed : int
+        Decides the draw.
+
+    Returns
+    -------
+    coreset : SensitivityCoreset
+        Not fitted.
+    """
+    choice = {} if loss is None else {"loss": loss}
+    return SensitivityCoreset(
+        n_samples, preprocessor=preprocessor, target_type=task, random_state=seed, **choice
+    )
+
+
+METHODS = {"coreset": make_coreset}
