@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .arguments import make_parser
-from .run import run
+from .job import run
 from .table import InputError
 
 __all__ = ["main"]

@@ -6,8 +6,8 @@ import argparse
 from typing import NoReturn
 
 from .compare import ESTIMATORS
+from .job import DEFAULT_ROWS
 from .methods import LOSSES, METHODS
-from .run import DEFAULT_ROWS
 from .table import EMBEDDED, FORMATS
 
 

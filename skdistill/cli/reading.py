@@ -7,6 +7,7 @@ whose message is meant for the person at the keyboard.
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def _read_npz(path: Path, target: str | None) -> Table:
     known = names is not None and names.shape == X.shape[1:]
     return Table(
         str(path),
-        X.reshape(len(X), -1),
+        X.reshape(len(X), math.prod(X.shape[1:])),
         y,
         name,
         target_note="" if target else f"the array {name}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -116,19 +115,19 @@ def footnote(estimator: str, n_test: int, n_train: int) -> str:
     Returns
     -------
     text : str
-        Lines of at most 88 letters.
+        One line or more to print.
     """
-    parts = [
+    lines = [
         f"Scores on {n_test:,} test rows; uniform rows: mean and standard deviation of 5 draws."
     ]
     if estimator == "knn":
-        parts.append("knn takes no weights: it was trained without (use_weights=False).")
+        lines.append("knn takes no weights and was trained without them (use_weights=False).")
     if estimator == "krr" and n_train > MAX_ROWS_KERNEL_RIDGE:
-        parts.append(
-            f"krr takes time and memory of all pairs of rows: {MAX_ROWS_KERNEL_RIDGE:,} uniform"
-            " rows stand for all."
+        lines.append(
+            f"krr needs time and memory for all pairs of rows: {MAX_ROWS_KERNEL_RIDGE:,} stand for"
+            " all."
         )
-    return textwrap.fill(" ".join(parts), 88)
+    return "\n".join(lines)
 
 
 def draw(
