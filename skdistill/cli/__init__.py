@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    status : int
+    int
         0. Input that cannot be worked with ends the process with status 2 and one line on
         stderr; an error of the program itself shows its traceback.
     """

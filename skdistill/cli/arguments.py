@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
+from ..coreset import LOSSES
 from .compare import ESTIMATORS
 from .job import DEFAULT_ROWS
-from .methods import LOSSES, METHODS
+from .methods import METHODS
 from .table import EMBEDDED, FORMATS
 
 
@@ -24,7 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     Returns
     -------
-    parser : ArgumentParser
+    ArgumentParser
         Complains in one line and with status 2.
     """
     parser = _Parser(

@@ -23,6 +23,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import LabelEncoder, OneHotEncoder, StandardScaler
 from sklearn.utils import _safe_indexing, check_random_state
+from threadpoolctl import threadpool_limits
 
 ESTIMATORS = ("logistic", "ridge", "forest", "knn", "krr")
 MAX_ROWS_KERNEL_RIDGE = 5_000
@@ -74,7 +75,7 @@ def make_estimator(name: str, task: str, n_rows: int, seed: int) -> BaseEstimato
 
     Returns
     -------
-    estimator : estimator
+    estimator
         Not fitted. Ridge parameters are chosen inside by cross-validation.
     """
     classes = task == "classification"
@@ -149,7 +150,7 @@ def compare(
 
     Returns
     -------
-    contenders : list of Contender
+    list of Contender
         All rows, small set, uniform rows.
     """
     rng = check_random_state(seed)
@@ -193,8 +194,11 @@ def _fit_and_score(
     if task == "classification" and np.all(y == y[0]):  # which not every classifier accepts
         model.set_params(estimator=DummyClassifier())
     params = {} if weights is None else {"estimator__sample_weight": weights / np.mean(weights)}
-    start = perf_counter()
-    model.fit(X, y, **params)
-    seconds = perf_counter() - start
+    # One thread, so that seconds can be compared: on small sets threads of a linear algebra library
+    # may wait for each other far longer than they work.
+    with threadpool_limits(1, user_api="blas"):
+        start = perf_counter()
+        model.fit(X, y, **params)
+        seconds = perf_counter() - start
     score = accuracy_score if task == "classification" else r2_score
     return float(score(test[1], model.predict(test[0]))), seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
@@ -49,6 +50,7 @@ def run(options: argparse.Namespace) -> None:
     print(describe_table(table, task, labels))
     print(f"features: {encoded}")
 
+    import_module("torch")  # now, so that the seconds below are those of the method
     distiller = METHODS[options.method](m, options.loss, preprocessor, task, options.seed)
     start = perf_counter()
     small = distiller.fit_distill(X_train, y[train])

@@ -6,8 +6,6 @@ from typing import Any
 
 from ..coreset import SensitivityCoreset
 
-LOSSES = ("kmeans", "kernel_ridge", "cross_entropy", "squared_error")
-
 
 def make_coreset(
     n_samples: int, loss: str | None, preprocessor: Any, task: str, seed: int
@@ -20,7 +18,7 @@ def make_coreset(
         Rows to choose.
 
     loss : str or None
-        One of `LOSSES`; None takes the default of the class.
+        A loss by name; None takes the default of the class.
 
     preprocessor : transformer
         Makes the features that the rows are judged by.
@@ -33,7 +31,7 @@ def make_coreset(
 
     Returns
     -------
-    coreset : SensitivityCoreset
+    SensitivityCoreset
         Not fitted.
     """
     choice = {} if loss is None else {"loss": loss}

@@ -113,7 +113,7 @@ def dates_to_days(X: Any) -> np.ndarray:
 
     Returns
     -------
-    days : ndarray of shape (n_samples, n_columns), dtype float64
+    ndarray of shape (n_samples, n_columns), dtype float64
         Days since 1970-01-01, or days that passed.
     """
     columns = []
@@ -138,7 +138,7 @@ def fill_missing_text(X: Any) -> np.ndarray:
 
     Returns
     -------
-    texts : ndarray of shape (n_samples, n_columns), dtype object
+    ndarray of shape (n_samples, n_columns), dtype object
         Texts only.
     """
     columns = []

@@ -44,7 +44,7 @@ def read_table(source: str, target: str | None = None, drop: tuple[str, ...] = (
 
     Returns
     -------
-    table : Table
+    Table
         At least one row, one feature and a target without missing values.
 
     Raises

@@ -27,7 +27,7 @@ def describe_table(table: Table, task: str, labels: np.ndarray | None) -> str:
 
     Returns
     -------
-    line : str
+    str
         To print.
     """
     n_columns = table.X.shape[1]
@@ -59,7 +59,7 @@ def describe_small_set(small: Any, distiller: Any, n_train: int, seconds: float)
 
     Returns
     -------
-    line : str
+    str
         To print.
     """
     method = f"{type(distiller).__name__}(loss={distiller.loss!r})"
@@ -82,7 +82,7 @@ def format_table(contenders: list[Contender], estimator: str, score_name: str) -
 
     Returns
     -------
-    text : str
+    str
         Several lines to print.
     """
     lines = [(f"{estimator} on", "rows", score_name, "fit seconds")]
@@ -114,11 +114,12 @@ def footnote(estimator: str, n_test: int, n_train: int) -> str:
 
     Returns
     -------
-    text : str
+    str
         One line or more to print.
     """
     lines = [
-        f"Scores on {n_test:,} test rows; uniform rows: mean and standard deviation of 5 draws."
+        f"Scores on {n_test:,} test rows, seconds on one thread; uniform rows: mean and standard"
+        " deviation of 5 draws."
     ]
     if estimator == "knn":
         lines.append("knn takes no weights and was trained without them (use_weights=False).")

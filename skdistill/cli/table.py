@@ -71,12 +71,24 @@ class Table:
 
     @property
     def has_index(self) -> bool:
-        """Whether the rows have names of their own, as parquet files of a DataFrame may."""
+        """Whether the rows have names of their own, as parquet files of a DataFrame may.
+
+        Returns
+        -------
+        bool
+            Never for an embedded table or an npz file.
+        """
         return self.frame is not None and type(self.frame.index).__name__ != "RangeIndex"
 
     @property
     def is_images(self) -> bool:
-        """Whether a row is a picture: gray of shape (H, W) or coloured of shape (H, W, 3)."""
+        """Whether a row is a picture: gray of shape (H, W) or coloured of shape (H, W, 3).
+
+        Returns
+        -------
+        bool
+            Never for a table that was read by pandas.
+        """
         shape = self.row_shape
         return len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
 
@@ -91,7 +103,7 @@ def import_pandas(purpose: str) -> Any:
 
     Returns
     -------
-    pandas : module
+    module
         Imported now, if it was not yet.
 
     Raises

@@ -23,7 +23,7 @@ def guess_task(y: np.ndarray) -> str:
 
     Returns
     -------
-    task : {"classification", "regression"}
+    {"classification", "regression"}
         The guess.
 
     Examples
@@ -63,8 +63,11 @@ def split_rows(
 
     Returns
     -------
-    train, test : ndarray of int
-        Sorted positions.
+    train : ndarray of int
+        Sorted positions of the rows to train on.
+
+    test : ndarray of int
+        The same of those to test on.
 
     Raises
     ------
@@ -91,7 +94,29 @@ def split_rows(
 
 
 def check_target(table: Table, task: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the target in the form the task needs, and the classes if there are any."""
+    """Return the target in the form the task needs, and the classes if there are any.
+
+    Parameters
+    ----------
+    table : Table
+        What was read.
+
+    task : {"classification", "regression"}
+        What is to be learnt.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,)
+        The target, float64 for regression.
+
+    labels : ndarray of shape (n_classes,) or None
+        The classes, sorted.
+
+    Raises
+    ------
+    InputError
+        If there is a single class, or a text is to be regressed on.
+    """
     if task == "regression":
         if table.y.dtype.kind not in "fiub":
             raise InputError(

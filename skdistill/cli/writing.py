@@ -61,7 +61,7 @@ def output_format(path: str, table: Table) -> str:
 
     Returns
     -------
-    suffix : str
+    str
         One of `FORMATS`.
 
     Raises
@@ -106,7 +106,7 @@ def write_rows(
 
     Returns
     -------
-    weight_name : str
+    str
         Name of the weight column (npz: array), one that the table does not have itself.
     """
     suffix = output_format(path, table)

@@ -126,7 +126,7 @@ class DistilledDataDisplay:
 
         Returns
         -------
-        display : DistilledDataDisplay
+        DistilledDataDisplay
             Drawn.
         """
         known = {
@@ -195,7 +195,7 @@ class DistilledDataDisplay:
 
         Returns
         -------
-        display : DistilledDataDisplay
+        DistilledDataDisplay
             Drawn.
 
         Raises
@@ -246,7 +246,7 @@ class DistilledDataDisplay:
 
         Returns
         -------
-        display : DistilledDataDisplay
+        DistilledDataDisplay
             Itself.
 
         Raises

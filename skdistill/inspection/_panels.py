@@ -47,7 +47,10 @@ def draw_positions(
         alpha=0.9,
     )
     ax.set(
-        xlabel="first principal component (arcsinh scale)", ylabel="second", xticks=[], yticks=[]
+        xlabel="first principal component (arcsinh scale)",
+        ylabel="second principal component",
+        xticks=[],
+        yticks=[],
     )
     ax.spines[["top", "right"]].set_visible(False)
     if mappable is not None:
@@ -164,6 +167,7 @@ def draw_scores(ax: Any, scores: Mapping[str, Sequence[float]], score_name: str)
             xycoords=("axes fraction", "data"),
             color=colour,
             fontweight="bold",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
         )
     ax.set(ylim=(len(scores) - 0.6, -0.5), yticks=[], xlabel=score_name)
     ax.margins(x=0.15)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skdistill.data import DistilledData
+from skdistill import DistilledData
 from skdistill.cli.reading import read_table
 from skdistill.cli.table import InputError
 
@@ -53,6 +53,7 @@ def test_semicolons_are_found_and_kept(run, houses, tmp_path):
 
 def test_names_of_rows_survive(run, houses, tmp_path):
     """A csv file whose header lacks the first column, as R writes it."""
+    houses.index = [f"row {i}" for i in range(len(houses))]
     text = houses.to_csv(index=True, index_label=False)
     (tmp_path / "named.csv").write_text(text, encoding="utf-8")
     run(tmp_path / "named.csv", "-n", 40, "-o", tmp_path / "small.csv")

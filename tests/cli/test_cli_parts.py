@@ -51,7 +51,7 @@ def test_split_of_too_few_rows(n, share):
 
 
 def test_dates_to_days():
-    dates = pd.to_datetime(["1970-01-02", None, "1969-12-31 12:00"])
+    dates = pd.to_datetime(["1970-01-02 00:00", None, "1969-12-31 12:00"])
     frame = pd.DataFrame(
         {
             "plain": dates,
