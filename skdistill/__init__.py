@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
+from .coreset import SensitivityCoreset
+from .data import DistilledData
+
+__all__ = ["DistilledData", "SensitivityCoreset"]
 __version__ = "0.1.0"

@@ -1,0 +1,91 @@
+"""Where the heavy work runs: device choice, and blocks that shrink when memory runs out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from . import _torch as torch
+
+# About 1 MB of float32 a tile: it stays in a core's cache between the passes that touch it.
+CPU_TILE_ELEMENTS = 2**19
+# An accelerator wants few, large launches instead.
+GPU_TILE_ELEMENTS = 2**26
+
+
+def resolve_device(device: Any) -> Any:
+    """Turn the ``device`` parameter into a `torch.device`.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" takes CUDA where there is one and the CPU otherwise.
+
+    Returns
+    -------
+    torch.device
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or no such device is present.
+    """
+    if isinstance(device, str) and device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device={device!r} is unknown; use 'auto', 'cpu', 'cuda' or 'cuda:0'."
+        ) from error
+    if resolved.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (resolved.index or 0) >= count:
+            raise ValueError(
+                f"device={device!r} was asked for, but PyTorch sees {count} CUDA device(s) here; "
+                "use device='auto' or device='cpu', or install a CUDA build of PyTorch."
+            )
+    elif resolved.type != "cpu":
+        raise ValueError(f"device={device!r} is not supported; use 'auto', 'cpu' or 'cuda'.")
+    return resolved
+
+
+def tile_rows(n_columns: int, device: Any) -> int:
+    """Rows of a tile of `n_columns` columns that suits the device."""
+    elements = CPU_TILE_ELEMENTS if device.type == "cpu" else GPU_TILE_ELEMENTS
+    return max(256 if device.type == "cpu" else 4096, elements // max(1, n_columns))
+
+
+def for_each_block(work: Callable[[int, int], None], n_rows: int, block: int) -> None:
+    """Call ``work(start, stop)`` over all rows; halve the block when memory runs out.
+
+    `work` must keep its result only as its last action, so that a block that failed half-way can
+    be done again.
+    """
+    start = 0
+    while start < n_rows:
+        stop = min(n_rows, start + block)
+        try:
+            work(start, stop)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error) or stop - start == 1:
+                raise
+            block = max(1, (stop - start) // 2)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            warnings.warn(
+                f"Out of memory: going on with blocks of {block} rows.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        else:
+            start = stop
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return (
+        isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        or "not enough memory" in str(error)
+        or "can't allocate memory" in str(error)
+    )

@@ -1,0 +1,311 @@
+"""Rows as the scores see them: distinct, weighted, in an order that depends on their content only.
+
+Equal (x, y) rows are merged and their weights added before anything is scored or drawn, and rows
+of zero weight are dropped. A row of weight 2 and a row that stands twice are then the same thing,
+exactly, and shuffling the input changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import assert_all_finite
+
+from . import _torch as torch
+from ._device import CPU_TILE_ELEMENTS
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: an odd number with well spread bits
+_COMPARE_ROWS = 2**14  # rows compared at a time when hashes agree
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Distinct rows of positive weight. `X` is the caller's memory; nothing of it is copied.
+
+    Attributes
+    ----------
+    X : ndarray or csr_matrix of shape (n, d)
+        All rows, as given.
+    index : int64 ndarray of shape (u,)
+        Where each distinct row stands first in `X`.
+    weight : float64 ndarray of shape (u,)
+        Its weight, summed over its copies.
+    key : uint64 ndarray of shape (u,)
+        Hash of its content: a canonical order.
+    inverse : int64 ndarray of shape (n,) or None
+        Distinct row of each input row, -1 for zero weight; None where ``index`` is ``arange(n)``.
+    """
+
+    X: Any
+    index: np.ndarray
+    weight: np.ndarray
+    key: np.ndarray
+    inverse: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Float type that features are computed in."""
+        return float_type(self.X.dtype)
+
+    def take(self, which: np.ndarray) -> Any:
+        """Features (k, d) of some distinct rows, in the float type of `X`; a copy."""
+        return self.X[self.index[which]].astype(self.dtype, copy=False)
+
+    def block(self, start: int, stop: int) -> Any:
+        """Raw features of distinct rows `start` to `stop`; a view where memory order allows."""
+        index = self.index[start:stop]
+        if len(index) and index[-1] - index[0] == len(index) - 1 and (np.diff(index) == 1).all():
+            return self.X[index[0] : index[-1] + 1]
+        return self.X[index]
+
+    def walk(
+        self,
+        strata: np.ndarray | None = None,
+        cell: np.ndarray | None = None,
+        rank: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Rows in the order of stratum, cell, rank and content, as far as given.
+
+        Cell (below 2^16), rank and the front of the hash share one 64-bit word, because one sort of
+        integers is several times faster than a lexicographic sort of columns.
+        """
+        if cell is None:
+            order = np.argsort(self.key)
+        else:
+            # The bits of non-negative floats order like the floats.
+            bits = np.ascontiguousarray(rank, dtype=np.float32).view(np.uint32)
+            word = (cell.astype(np.uint64) << np.uint64(48)) | (self.key >> np.uint64(48))
+            word |= bits.astype(np.uint64) << np.uint64(16)
+            order = np.argsort(word)
+        if strata is not None:
+            order = order[np.argsort(strata[order], kind="stable")]
+        return order
+
+    def split(self, scores: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
+        """Scores (u,) of distinct rows -> scores (n,) of input rows, shared out by weight."""
+        if self.inverse is None:
+            return scores
+        per_weight = np.append(scores / self.weight, 0.0)  # the last one serves index -1
+        split = per_weight[self.inverse]
+        return split if sample_weight is None else split * sample_weight
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Values (n,) of input rows -> (u,) of distinct rows."""
+        return values if self.inverse is None else values[self.index]
+
+
+@dataclass(frozen=True)
+class Units:
+    """Shift (d,) and factor that bring features near the origin and to unit size for float32.
+
+    CSR blocks are scaled only: a shift would fill them.
+    """
+
+    shift: np.ndarray
+    factor: float = 1.0
+
+    def load(self, block: Any, dtype: Any, device: Any) -> Any:
+        """``(block - shift) * factor`` as a tensor of `dtype`; a scaled CSR matrix for CSR."""
+        if sp.issparse(block):
+            return block.astype(float_type(block.dtype), copy=False) * self.factor
+        tensor = as_tensor(block).to(device)
+        if not tensor.is_floating_point() or tensor.dtype == torch.float16:
+            tensor = tensor.to(torch.float32 if block.dtype == np.float16 else torch.float64)
+        shift = torch.from_numpy(self.shift).to(tensor)
+        return (tensor - shift).mul_(self.factor).to(dtype)
+
+
+_SHARED_TYPES = (np.float64, np.float32, np.float16, np.uint8)  # what crosses to torch as it is
+
+
+def as_tensor(array: np.ndarray) -> Any:
+    """CPU tensor on the memory of an array, or of a copy where torch cannot share it."""
+    if array.dtype not in _SHARED_TYPES or not array.dtype.isnative:
+        array = array.astype(float_type(array.dtype))
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    return torch.from_numpy(array)
+
+
+def float_type(dtype: np.dtype) -> np.dtype:
+    """Float type of features: float32 for half and single precision, float64 for all others."""
+    return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)
+
+
+def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | None) -> Rows:
+    """Merge equal (x, y) rows, add their weights, drop rows of zero weight.
+
+    Rows are hashed (one pass over `X`) and only rows of equal hash are compared.
+
+    Parameters
+    ----------
+    X : ndarray or canonical csr_matrix of shape (n, d)
+    y : ndarray of shape (n,) or (n, q), numeric, or None
+    sample_weight : float64 ndarray of shape (n,), non-negative, or None
+
+    Returns
+    -------
+    Rows
+    """
+    n = X.shape[0]
+    key = row_hashes(X)
+    if y is not None:
+        key = key + row_hashes(y.reshape(n, -1).astype(np.float64), salt=1)
+    order = np.argsort(key)
+    ordered_key = key[order]
+    same = np.zeros(n, dtype=bool)  # is row order[i] equal to row order[i - 1]?
+    candidates = np.flatnonzero(ordered_key[1:] == ordered_key[:-1]) + 1
+    for chunk in np.array_split(candidates, len(candidates) // _COMPARE_ROWS + 1):
+        a, b = order[chunk - 1], order[chunk]
+        equal = _rows_equal(X, a, b)
+        same[chunk] = equal if y is None else equal & _rows_equal(y, a, b)
+
+    weighted = sample_weight is not None
+    if not same.any() and not (weighted and (sample_weight == 0).any()):
+        weight = sample_weight.astype(np.float64) if weighted else np.ones(n)
+        return _ordered(X, np.arange(n), weight, key, None)
+
+    group = np.empty(n, dtype=np.int64)
+    group[order] = np.cumsum(~same) - 1
+    weight = np.bincount(group, weights=sample_weight)
+    first = np.full(len(weight), n, dtype=np.int64)
+    positive = np.arange(n) if not weighted else np.flatnonzero(sample_weight > 0)
+    np.minimum.at(first, group[positive], positive)
+    kept = np.flatnonzero(weight > 0)
+    kept = kept[np.argsort(first[kept])]
+    number = np.full(len(weight), -1, dtype=np.int64)
+    number[kept] = np.arange(len(kept))
+    return _ordered(X, first[kept], weight[kept], key[first[kept]], number[group])
+
+
+def _ordered(X, index, weight, key, inverse) -> Rows:
+    """Put few rows in canonical order; leave many in memory order, which reads faster.
+
+    Where all rows fit one tile, the order of the input then has no influence at all, not even
+    through rounding.
+    """
+    if len(index) * X.shape[1] > CPU_TILE_ELEMENTS:
+        return Rows(X, index, weight, key, inverse)
+    order = np.argsort(key, kind="stable")
+    if inverse is None:
+        inverse = np.arange(len(index))
+    number = np.empty(len(order) + 1, dtype=np.int64)
+    number[order] = np.arange(len(order))
+    number[-1] = -1
+    return Rows(X, index[order], weight[order], key[order], number[inverse])
+
+
+def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
+    """64-bit hash of each row's values, one pass; a CSR row hashes as its dense twin.
+
+    Parameters
+    ----------
+    X : ndarray or canonical csr_matrix of shape (n, d)
+    salt : int
+        Tells the hashes of features from those of targets.
+
+    Returns
+    -------
+    uint64 ndarray of shape (n,)
+    """
+    n, d = X.shape
+    dtype = float_type(X.dtype)
+    words_per_row = d
+    if sp.issparse(X):
+        multiplier = _multipliers(d, salt)
+        words = _mixed(_words(X.data.astype(dtype), pairs=False))
+        return sp.csr_matrix((words, X.indices, X.indptr), shape=X.shape) @ multiplier
+    pairs = dtype == np.float32 and d % 2 == 0
+    words_per_row = d // 2 if pairs else d
+    multiplier = _multipliers(words_per_row, salt)
+    hashes = np.empty(n, dtype=np.uint64)
+    step = max(1, CPU_TILE_ELEMENTS // max(1, d))
+    for start in range(0, n, step):
+        # Adding zero copies the block and turns -0.0 into 0.0, which compares equal to it.
+        block = np.add(X[start : start + step], 0, dtype=dtype, order="C")
+        hashes[start : start + step] = _mixed(_words(block, pairs)) @ multiplier
+    return hashes
+
+
+def _multipliers(count: int, salt: int) -> np.ndarray:
+    rng = np.random.default_rng(salt)  # fixed: equal rows must hash alike in every process
+    return rng.integers(0, 2**63, count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+
+
+def _words(values: np.ndarray, pairs: bool) -> np.ndarray:
+    if values.dtype == np.float64 or pairs:
+        return values.view(np.uint64)
+    return values.view(np.uint32).astype(np.uint64)
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    # The low bits of round numbers are all zero, and a product keeps them zero: bring the high
+    # half of the product down, or the hash of small integers would use a few bits only.
+    words = words * _MIX
+    words ^= words >> np.uint64(32)
+    return words
+
+
+def _rows_equal(X: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if sp.issparse(X):
+        return np.asarray((X[a] != X[b]).sum(axis=1)).ravel() == 0
+    equal = X[a] == X[b]
+    return equal if equal.ndim == 1 else equal.all(axis=1)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Weighted mean (d,) and mean variance of the features, both float64."""
+
+    mean: np.ndarray
+    variance: float
+
+    @property
+    def scale(self) -> float:
+        """Root of the mean variance, 1 for constant data: the unit that float32 works in."""
+        return float(np.sqrt(self.variance)) or 1.0
+
+
+def weighted_moments(X: Any, sample_weight: np.ndarray | None) -> Moments:
+    """Weighted mean of each feature and ``X.var()`` in one pass, float64, no copy of `X`.
+
+    `variance` is that of all entries about their common mean, as ``gamma="scale"`` wants it.
+
+    Raises
+    ------
+    ValueError
+        If `X` holds NaN or infinity.
+    """
+    n, d = X.shape
+    if sp.issparse(X):
+        assert_all_finite(X.data, input_name="X")
+        weights = np.ones(n) if sample_weight is None else sample_weight
+        total = weights.sum()
+        mean = np.asarray(weights @ X).ravel() / total
+        square = float((weights @ X.multiply(X)).sum() / total) / d
+        return Moments(mean, max(0.0, square - float(mean.mean()) ** 2))
+    dtype = float_type(X.dtype)
+    origin = torch.from_numpy(X[0].astype(dtype))  # a shift near the data keeps squares accurate
+    first, second, total = np.zeros(d), np.zeros(d), 0.0
+    step = max(1, CPU_TILE_ELEMENTS // max(1, d))
+    for start in range(0, n, step):
+        block = as_tensor(X[start : start + step].astype(dtype, copy=False)) - origin
+        if sample_weight is None:
+            weight = torch.ones(len(block), dtype=block.dtype)
+        else:
+            weight = torch.from_numpy(sample_weight[start : start + step].astype(dtype))
+        first += (weight @ block).double().numpy()
+        second += (weight @ block.square_()).double().numpy()
+        total += float(weight.sum(dtype=torch.float64))
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        assert_all_finite(X, input_name="X")
+    first /= total
+    mean = origin.double().numpy() + first
+    second = second / total - first**2 + (mean - mean.mean()) ** 2
+    return Moments(mean, max(0.0, float(second.mean())))

@@ -1,0 +1,333 @@
+"""What every distiller shares: reading the input, the Nystroem map, the kernel ridge predictor."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from abc import ABCMeta, abstractmethod
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from . import _torch as torch
+from ._device import for_each_block, resolve_device, tile_rows
+from ._rows import Moments, Units, float_type
+from ._targets import TARGET_TYPES, Target, encode_target
+from .data import DistilledData
+from .kernels.functions import KERNELS, resolve_kernel
+from .kernels.ridge import RidgeFit, fit_weighted_ridge, inverse_square_root
+
+
+@dataclass(frozen=True)
+class Input:
+    """The user's data, checked. `X` is what rows are handed out from, `features` what is scored."""
+
+    X: Any
+    features: Any
+    y: np.ndarray | None
+    target: Target
+    sample_weight: np.ndarray | None
+
+
+class BaseDistiller(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta
+):
+    """Base of `SensitivityCoreset` and of all that learns rows."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_samples": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="neither"),
+        ],
+        "kernel": [StrOptions(set(KERNELS)), callable],
+        "gamma": [
+            StrOptions({"scale", "auto"}),
+            Interval(Real, 0, None, closed="neither"),
+            None,
+        ],
+        "degree": [Interval(Real, 0, None, closed="neither")],
+        "coef0": [Interval(Real, None, None, closed="neither")],
+        "kernel_params": [dict, None],
+        "target_type": [StrOptions(set(TARGET_TYPES))],
+        "device": [str, object],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+    preprocessor: Any = None
+
+    @abstractmethod
+    def fit(self, X, y=None, sample_weight=None):
+        """Make the small set."""
+
+    def fit_distill(self, X: Any, y: Any = None, sample_weight: Any = None) -> DistilledData:
+        """Fit and return the small data set.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix or DataFrame of shape (n_samples, n_features)
+            Training data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Target.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. A row of weight 2 counts as two rows.
+
+        Returns
+        -------
+        DistilledData
+            ``fit(...).distilled_``: a mapping for ``estimator.fit(**small)``.
+        """
+        return self.fit(X, y, sample_weight=sample_weight).distilled_
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Nystroem features of all rows, with the distilled rows as landmarks.
+
+        The inner products of the features approximate the kernel:
+        ``k(X, S) @ K_SS^(-1/2)`` for distilled rows S.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix or DataFrame of shape (n_samples, n_features)
+            Rows to map; one row in, one row out.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_distilled)
+            float32 for float32 and float16 input, else float64.
+        """
+        check_is_fitted(self)
+        features = self._features(X)
+        return self._kernel_product(features, self.normalization_, float_type(features.dtype))
+
+    def make_predictor(self) -> KernelRidgePredictor:
+        """Fit the predictor that the small set was made for.
+
+        Weighted kernel ridge regression on the distilled rows, with the ridge that minimises their
+        leave-one-out error.
+
+        Returns
+        -------
+        KernelRidgePredictor
+            Its ``predict(X)`` gives real-valued outputs: a column for each class, label or output.
+
+        Raises
+        ------
+        ValueError
+            If the distiller was fitted without a target.
+        """
+        check_is_fitted(self)
+        small = self.distilled_
+        if small.y is None:
+            raise ValueError(
+                "The distilled rows have no target: fit the distiller with y to make a predictor."
+            )
+        K = self._landmark_kernel()
+        fit = fit_weighted_ridge(K, self._small_targets, small.sample_weight)
+        return KernelRidgePredictor(self, fit)
+
+    # Reading the input -----------------------------------------------------------------------
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Input:
+        """Check the input of `fit`; nothing is copied that is an array of numbers already."""
+        X, features, y = self._read_arrays(X, y)
+        if y is not None and y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind != "f":
+            y = column_or_1d(y, warn=True)
+        target = encode_target(y, self._target_type())
+        if target.classes is not None:
+            self.classes_ = target.classes
+        elif hasattr(self, "classes_"):
+            del self.classes_
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, features, dtype=np.float64, ensure_non_negative=True
+            )
+            if not sample_weight.any():
+                raise ValueError(
+                    "sample_weight is zero for every row; give at least one row a positive weight."
+                )
+        return Input(X, features, y, target, sample_weight)
+
+    def _target_type(self) -> str:
+        return self.target_type
+
+    def _read_arrays(self, X: Any, y: Any) -> tuple[Any, Any, np.ndarray | None]:
+        _check_two_dimensional(X)
+        checks = {"accept_sparse": self._accept_sparse, "dtype": "numeric"}
+        # NaN and infinity are found while the moments are computed, which saves a pass over X.
+        checks["ensure_all_finite"] = False
+        required = self.__sklearn_tags__().target_tags.required
+        if y is None and required:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        if self.preprocessor is None:
+            if y is None:
+                features = validate_data(self, X, **checks)
+            else:
+                features, y = validate_data(self, X, y, multi_output=True, **checks)
+        else:
+            self.preprocessor_ = clone(self.preprocessor)
+            if y is None:
+                validate_data(self, X, skip_check_array=True)
+            else:
+                validate_data(self, X, y, skip_check_array=True)
+                y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+            features = check_array(self.preprocessor_.fit_transform(X, y), **checks)
+        if sp.issparse(y):
+            raise TypeError("A sparse y is not supported; pass y.toarray().")
+        if sp.issparse(features) and not features.has_canonical_format:
+            features = features.copy()  # summing duplicates would change the user's matrix
+            features.sum_duplicates()
+        keeps_form = hasattr(X, "columns") or isinstance(X, np.ndarray)
+        return (X if keeps_form else features), features, y
+
+    def _features(self, X: Any) -> Any:
+        """Check the input of `transform`, and encode it with the fitted preprocessor."""
+        _check_two_dimensional(X)
+        checks = {"accept_sparse": self._accept_sparse, "dtype": "numeric"}
+        if self.preprocessor is None:
+            return validate_data(self, X, reset=False, **checks)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return check_array(self.preprocessor_.transform(X), **checks)
+
+    def _resolve_budget(self, n_distinct: int, n_classes: int) -> int:
+        """`n_samples` as a number of rows."""
+        budget = self.n_samples
+        if isinstance(budget, Integral):
+            budget = int(budget)
+            if budget > n_distinct:
+                warnings.warn(
+                    f"n_samples={budget} is more than the {n_distinct} distinct rows of positive "
+                    "weight; all of them are taken.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+                budget = n_distinct
+        else:
+            budget = max(1, round(budget * n_distinct))
+        if budget < n_classes:
+            raise ValueError(
+                f"n_samples={self.n_samples!r} gives {budget} rows, fewer than the {n_classes} "
+                f"classes in y; use n_samples of at least {n_classes}, or stratify=False."
+            )
+        return budget
+
+    # The map ---------------------------------------------------------------------------------
+
+    def _set_kernel(self, moments: Moments) -> None:
+        """Resolve the kernel parameters on the training data."""
+        self.kernel_ = resolve_kernel(
+            self.kernel,
+            self.gamma,
+            self.degree,
+            self.coef0,
+            self.kernel_params,
+            len(moments.mean),
+            moments.variance,
+        )
+        self._shift = moments.mean if self.kernel_.shift_invariant else np.zeros(len(moments.mean))
+
+    def _set_landmarks(self, components: Any) -> None:
+        """Store the landmarks and the normalisation of the Nystroem map."""
+        self.components_ = components
+        self._n_features_out = components.shape[0]
+        self.normalization_ = inverse_square_root(self._landmark_kernel(), components.dtype)
+
+    def _landmark_kernel(self) -> np.ndarray:
+        """Kernel matrix (m, m) of the landmarks, float64."""
+        exact = self._map_units().load(
+            self.components_.astype(np.float64), torch.float64, torch.device("cpu")
+        )
+        return self.kernel_(exact, exact).numpy()
+
+    def _map_units(self) -> Units:
+        return Units(self._shift)
+
+    def _kernel_product(self, features: Any, right: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """``k(features, components_) @ right``, block by block, in the given float type."""
+        device = resolve_device(self.device)
+        units = self._map_units()
+        work_type = torch.float32 if dtype == np.float32 else torch.float64
+        landmarks = units.load(self.components_, work_type, device)
+        factor = torch.from_numpy(right).to(device, work_type)
+        product = np.empty((features.shape[0], right.shape[1]), dtype=dtype)
+
+        sparse = sp.issparse(self.components_)
+
+        def work(start: int, stop: int) -> None:
+            block = features[start:stop]
+            if sp.issparse(block) != sparse:  # fitted on the one form, asked for the other
+                block = sp.csr_matrix(block) if sparse else block.toarray()
+            x = units.load(block, work_type, device)
+            K = self.kernel_(x, landmarks).to(device, work_type)
+            product[start:stop] = (K @ factor).cpu().numpy()
+
+        width = max(features.shape[1], self.components_.shape[0])
+        for_each_block(work, features.shape[0], tile_rows(width, device))
+        return product
+
+    # Small things ----------------------------------------------------------------------------
+
+    _accept_sparse: ClassVar[str | bool] = False
+
+    def _say(self, message: str, since: float) -> None:
+        if self.verbose:
+            print(f"[{type(self).__name__}] {message} ({time.perf_counter() - since:.2f} s)")
+
+    def __sklearn_tags__(self):
+        """Sparse input where the class takes it; float types are kept."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = bool(self._accept_sparse)
+        tags.input_tags.string = self.preprocessor is not None
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.target_tags.one_d_labels = False
+        return tags
+
+
+class KernelRidgePredictor:
+    """Kernel ridge regression on a distilled set; made by ``make_predictor``.
+
+    Attributes
+    ----------
+    dual_coef : ndarray of shape (n_distilled, n_outputs)
+    intercept : ndarray of shape (n_outputs,)
+    alpha : float
+        The ridge, chosen by leave-one-out error.
+    """
+
+    def __init__(self, distiller: BaseDistiller, fit: RidgeFit) -> None:
+        self._distiller = distiller
+        self.dual_coef = fit.dual_coef
+        self.intercept = fit.intercept
+        self.alpha = fit.alpha
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Real-valued outputs (n_samples, n_outputs): one column for each class or output."""
+        features = self._distiller._features(X)
+        return (
+            self._distiller._kernel_product(features, self.dual_coef, np.dtype(np.float64))
+            + self.intercept
+        )
+
+
+def _check_two_dimensional(X: Any) -> None:
+    shape = getattr(X, "shape", ())
+    if len(shape) > 2:
+        raise ValueError(
+            f"Found array with dim {len(shape)}: X of shape {tuple(shape)}, but rows must be "
+            f"vectors; pass X.reshape({shape[0]}, {int(np.prod(shape[1:]))})."
+        )

@@ -1,0 +1,223 @@
+"""Closed-form kernels on blocks of rows.
+
+One object holds a kernel's name and parameters and computes kernel matrices of torch tensors or CSR
+matrices, in the tensors' own dtype and on their device. Kernels of inner products share one matrix
+product; scikit-learn's names and formulas are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.metrics.pairwise import manhattan_distances
+
+from .. import _torch as torch
+
+KERNELS = ("rbf", "laplacian", "linear", "polynomial", "nngp", "ntk")
+_PARAMETERS = {"nngp": {"depth": 3}, "ntk": {"depth": 3}}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel with its parameters; call it with two blocks of rows.
+
+    Attributes
+    ----------
+    name : str or callable
+        One of `KERNELS`, or a function of two arrays (a, d) and (b, d) that returns an (a, b) array.
+    gamma : float
+        Coefficient of rbf, laplacian and polynomial.
+    degree, coef0 : float
+        Of the polynomial kernel.
+    params : dict
+        ``depth`` (number of hidden layers) of nngp and ntk; keyword arguments of a callable.
+    """
+
+    name: str | Callable
+    gamma: float = 1.0
+    degree: float = 3
+    coef0: float = 1
+    params: dict = field(default_factory=dict)
+
+    @property
+    def shift_invariant(self) -> bool:
+        """Whether rows may be centred first, which float32 needs far from the origin."""
+        return self.name in ("rbf", "laplacian")
+
+    def __call__(self, A: Any, B: Any) -> Any:
+        """Kernel matrix (a, b) of A (a, d) and B (b, d): a tensor like `A`.
+
+        CSR blocks give a float tensor on the CPU.
+        """
+        if callable(self.name):
+            return _from_callable(self.name, A, B, self.params)
+        if self.name == "laplacian":
+            return (_manhattan(A, B) * -self.gamma).exp_()
+        return _FORMS[self.name](inner_products(A, B), _squares(A), _squares(B), self)
+
+    def diagonal(self, A: Any) -> Any:
+        """``k(x, x)`` for the rows of `A`, shape (a,)."""
+        if callable(self.name):
+            return torch.stack([self(A[i : i + 1], A[i : i + 1])[0, 0] for i in range(A.shape[0])])
+        if self.name == "laplacian":
+            return torch.ones_like(_squares(A))
+        square = _squares(A)
+        return _FORMS[self.name](square[:, None].clone(), square, square[:1], self, True)[:, 0]
+
+
+def inner_products(A: Any, B: Any) -> Any:
+    """Inner products (a, b) of the rows of two tensors or two CSR matrices."""
+    if not sp.issparse(A):
+        return A @ B.T
+    product = A @ B.T
+    return torch.from_numpy(product.toarray() if sp.issparse(product) else np.asarray(product))
+
+
+def _squares(A: Any) -> Any:
+    if sp.issparse(A):
+        return torch.from_numpy(np.asarray(A.multiply(A).sum(axis=1)).ravel())
+    return torch.linalg.vecdot(A, A)
+
+
+def _manhattan(A: Any, B: Any) -> Any:
+    if sp.issparse(A):
+        return torch.from_numpy(manhattan_distances(A, B))
+    return torch.cdist(A, B, p=1)
+
+
+def _rbf(G, a2, b2, kernel, diagonal=False):
+    if diagonal:
+        return torch.ones_like(G)
+    return squared_distances(G, a2, b2).mul_(-kernel.gamma).exp_()
+
+
+def squared_distances(G: Any, a2: Any, b2: Any) -> Any:
+    """``|a|^2 - 2 a.b + |b|^2``, clipped at 0, in the memory of the inner products `G` (a, b)."""
+    return G.mul_(-2).add_(a2[:, None]).add_(b2[None, :]).clamp_(min=0)
+
+
+def _linear(G, a2, b2, kernel, diagonal=False):
+    return G
+
+
+def _polynomial(G, a2, b2, kernel, diagonal=False):
+    return G.mul_(kernel.gamma).add_(kernel.coef0).pow_(kernel.degree)
+
+
+def _relu_network(G, a2, b2, kernel, diagonal, tangent):
+    """NNGP and NTK of a fully connected ReLU network, recursion of Cho & Saul (2009).
+
+    Inputs are scaled by 1/sqrt(d) in effect through `gamma`; He initialisation keeps the diagonal
+    of the NNGP kernel the same in every layer.
+    """
+    if diagonal:
+        depth = kernel.params["depth"]
+        return G.mul_(kernel.gamma * (depth + 1 if tangent else 1))
+    norm = (a2[:, None] * b2[None, :]).sqrt_().mul_(kernel.gamma)
+    sigma = G.mul_(kernel.gamma)
+    theta = sigma.clone() if tangent else None
+    tiny = torch.finfo(norm.dtype).tiny
+    for _ in range(kernel.params["depth"]):
+        cosine = (sigma / norm.clamp(min=tiny)).clamp_(-1, 1)
+        angle = torch.arccos(cosine)
+        kappa0 = (math.pi - angle) / math.pi
+        sigma = norm * (cosine * kappa0 + (1 - cosine**2).clamp_(min=0).sqrt_() / math.pi)
+        if tangent:
+            theta = sigma + theta * kappa0
+    return theta if tangent else sigma
+
+
+def _nngp(G, a2, b2, kernel, diagonal=False):
+    return _relu_network(G, a2, b2, kernel, diagonal, tangent=False)
+
+
+def _ntk(G, a2, b2, kernel, diagonal=False):
+    return _relu_network(G, a2, b2, kernel, diagonal, tangent=True)
+
+
+_FORMS = {"rbf": _rbf, "linear": _linear, "polynomial": _polynomial, "nngp": _nngp, "ntk": _ntk}
+
+
+def _from_callable(function: Callable, A: Any, B: Any, params: dict) -> Any:
+    sparse = sp.issparse(A)
+    a, b = (A, B) if sparse else (A.cpu().numpy(), B.cpu().numpy())
+    K = np.asarray(function(a, b, **params))
+    if K.shape != (A.shape[0], B.shape[0]):
+        raise ValueError(
+            f"kernel={function!r} must return an array of shape {(A.shape[0], B.shape[0])} for "
+            f"{A.shape[0]} and {B.shape[0]} rows, but returned {K.shape}; wrap a function of two "
+            "single rows with sklearn.metrics.pairwise.pairwise_kernels(X, Y, metric=function)."
+        )
+    if sparse:
+        return torch.from_numpy(np.ascontiguousarray(K, dtype=A.dtype))
+    return torch.from_numpy(np.ascontiguousarray(K)).to(A)
+
+
+def resolve_kernel(
+    kernel: str | Callable,
+    gamma: str | float | None,
+    degree: float,
+    coef0: float,
+    kernel_params: dict | None,
+    n_features: int,
+    variance: float,
+) -> Kernel:
+    """Check the kernel parameters of an estimator and fill in what depends on the data.
+
+    Parameters
+    ----------
+    kernel : str or callable
+    gamma : {"scale", "auto"}, float or None
+        "scale" is ``1 / (n_features * X.var())``, "auto" and None are ``1 / n_features``, as in
+        `sklearn.svm.SVC`.
+    degree, coef0 : float
+    kernel_params : dict or None
+    n_features : int
+    variance : float
+        ``X.var()``, weighted.
+
+    Returns
+    -------
+    Kernel
+
+    Raises
+    ------
+    ValueError
+        If a parameter is unknown or out of range.
+    """
+    if not callable(kernel) and kernel not in KERNELS:
+        raise ValueError(f"kernel={kernel!r} is unknown; use one of {KERNELS} or a callable.")
+    if gamma == "scale":
+        value = 1.0 / (n_features * variance) if variance > 0 else 1.0
+    elif gamma is None or gamma == "auto":
+        value = 1.0 / n_features
+    elif isinstance(gamma, Real) and math.isfinite(gamma) and gamma > 0:
+        value = float(gamma)
+    else:
+        raise ValueError(f"gamma={gamma!r} must be 'scale', 'auto', None or a positive number.")
+    if isinstance(kernel, str) and kernel in _PARAMETERS:
+        params = {**_PARAMETERS[kernel], **(kernel_params or {})}
+        if set(params) != set(_PARAMETERS[kernel]) or int(params["depth"]) != params["depth"]:
+            raise ValueError(
+                f"kernel_params={kernel_params!r} does not fit kernel={kernel!r}; it takes "
+                "{'depth': number of hidden layers}."
+            )
+        if params["depth"] < 1:
+            raise ValueError(f"kernel_params={kernel_params!r}: depth must be at least 1.")
+        value = 1.0 / n_features
+    elif callable(kernel):
+        params = dict(kernel_params or {})
+    elif kernel_params:
+        raise ValueError(
+            f"kernel_params={kernel_params!r} is for callable kernels, 'nngp' and 'ntk'; "
+            f"kernel={kernel!r} takes gamma, degree and coef0."
+        )
+    else:
+        params = {}
+    return Kernel(kernel, value, degree, coef0, params)
