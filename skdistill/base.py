@@ -18,7 +18,7 @@ from sklearn.base import (
     clone,
 )
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import _torch as torch
@@ -49,7 +49,7 @@ class BaseDistiller(
     _parameter_constraints: ClassVar[dict] = {
         "n_samples": [
             Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0, 1, closed="neither"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
         ],
         "kernel": [StrOptions(set(KERNELS)), callable],
         "gamma": [
@@ -61,7 +61,7 @@ class BaseDistiller(
         "coef0": [Interval(Real, None, None, closed="neither")],
         "kernel_params": [dict, None],
         "target_type": [StrOptions(set(TARGET_TYPES))],
-        "device": [str, object],
+        "device": [str],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
