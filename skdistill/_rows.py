@@ -86,6 +86,9 @@ class Rows:
             word = (cell.astype(np.uint64) << np.uint64(48)) | (self.key >> np.uint64(48))
             word |= bits.astype(np.uint64) << np.uint64(16)
             order = np.argsort(word)
+            ordered = word[order]
+            if (ordered[1:] == ordered[:-1]).any():  # too many for the front of the hash
+                order = np.lexsort((self.key, word))
         if strata is not None:
             order = order[np.argsort(strata[order], kind="stable")]
         return order
