@@ -222,14 +222,10 @@ def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
     """
     n, d = X.shape
     dtype = float_type(X.dtype)
-    words_per_row = d
-    if sp.issparse(X):
-        multiplier = _multipliers(d, salt)
-        words = _mixed(_words(X.data.astype(dtype), pairs=False))
-        return sp.csr_matrix((words, X.indices, X.indptr), shape=X.shape) @ multiplier
     pairs = dtype == np.float32 and d % 2 == 0
-    words_per_row = d // 2 if pairs else d
-    multiplier = _multipliers(words_per_row, salt)
+    multiplier = _multipliers(d // 2 if pairs else d, salt)
+    if sp.issparse(X):
+        return _csr_words(X, dtype, pairs) @ multiplier
     hashes = np.empty(n, dtype=np.uint64)
     step = max(1, CPU_TILE_ELEMENTS // max(1, d))
     for start in range(0, n, step):
@@ -237,6 +233,19 @@ def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
         block = np.add(X[start : start + step], 0, dtype=dtype, order="C")
         hashes[start : start + step] = _mixed(_words(block, pairs)) @ multiplier
     return hashes
+
+
+def _csr_words(X: Any, dtype: np.dtype, pairs: bool) -> Any:
+    """Mixed words of a CSR matrix, a CSR matrix too: a word of zeros mixes to zero."""
+    words, column, starts = _words(np.add(X.data, 0, dtype=dtype), False), X.indices, X.indptr
+    if pairs:  # two neighbouring features share a word, as they do in dense rows
+        words <<= (32 * (column % 2)).astype(np.uint64)
+        column, starts = column // 2, starts.copy()
+    table = sp.csr_matrix((words, column, starts), shape=(X.shape[0], X.shape[1] // (1 + pairs)))
+    if pairs:
+        table.sum_duplicates()
+    table.data = _mixed(table.data)
+    return table
 
 
 def _multipliers(count: int, salt: int) -> np.ndarray:
