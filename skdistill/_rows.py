@@ -19,6 +19,7 @@ from ._device import CPU_TILE_ELEMENTS
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: an odd number with well spread bits
 _COMPARE_ROWS = 2**14  # rows compared at a time when hashes agree
+_SUM_ROWS = 2**12  # rows summed up in single precision before double precision takes over
 
 
 @dataclass(frozen=True)
@@ -305,22 +306,35 @@ def weighted_moments(X: Any, sample_weight: np.ndarray | None) -> Moments:
         mean = np.asarray(weights @ X).ravel() / total
         square = float((weights @ X.multiply(X)).sum() / total) / d
         return Moments(mean, max(0.0, square - float(mean.mean()) ** 2))
-    dtype = float_type(X.dtype)
-    origin = torch.from_numpy(X[0].astype(dtype))  # a shift near the data keeps squares accurate
+    first, second, origin = _sums_about_origin(X, sample_weight, float_type(X.dtype))
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        assert_all_finite(X, input_name="X")
+    if not 1e-30 < second.max() < np.inf:  # the squares may have left the range of float32
+        first, second, origin = _sums_about_origin(X, sample_weight, np.dtype(np.float64))
+    mean = origin + first
+    second = second - first**2 + (mean - mean.mean()) ** 2
+    return Moments(mean, max(0.0, float(second.mean())))
+
+
+def _sums_about_origin(
+    X: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted means (d,) of ``X - origin`` and its square, and the origin (d,), all float64."""
+    n, d = X.shape
+    # A shift near the data keeps squares accurate; one row alone might be an outlier.
+    near = np.median(X[:: max(1, n // 32)].astype(np.float64), axis=0).astype(dtype)
+    origin = torch.from_numpy(near)
     first, second, total = np.zeros(d), np.zeros(d), 0.0
-    step = max(1, CPU_TILE_ELEMENTS // max(1, d))
+    heaviest = 1.0 if sample_weight is None else sample_weight.max()
+    step = max(1, min(_SUM_ROWS, CPU_TILE_ELEMENTS // max(1, d)))
     for start in range(0, n, step):
         block = as_tensor(X[start : start + step].astype(dtype, copy=False)) - origin
         if sample_weight is None:
             weight = torch.ones(len(block), dtype=block.dtype)
         else:
-            weight = torch.from_numpy(sample_weight[start : start + step].astype(dtype))
+            relative = sample_weight[start : start + step] / heaviest
+            weight = torch.from_numpy(relative.astype(dtype, copy=False))
         first += (weight @ block).double().numpy()
         second += (weight @ block.square_()).double().numpy()
         total += float(weight.sum(dtype=torch.float64))
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        assert_all_finite(X, input_name="X")
-    first /= total
-    mean = origin.double().numpy() + first
-    second = second / total - first**2 + (mean - mean.mean()) ** 2
-    return Moments(mean, max(0.0, float(second.mean())))
+    return first / total, second / total, near.astype(np.float64)
