@@ -76,6 +76,10 @@ def read_npz(file: str | PathLike[str] | IO[bytes]) -> dict[str, Any]:
 
 def _read_arrays(file: str | PathLike[str] | IO[bytes]) -> Arrays:
     """Read all arrays of an npz file without running anything in it."""
+    if isinstance(file, str | PathLike):
+        # np.load would leave the file open where it is no zip archive.
+        with open(file, "rb") as stream:
+            return _read_arrays(stream)
     content = np.load(file, allow_pickle=False)
     if isinstance(content, np.ndarray):
         raise ValueError("it holds a single array (npy)")

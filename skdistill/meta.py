@@ -98,6 +98,16 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
 
     _target_type = "classification"
 
+    def __init__(
+        self,
+        estimator: Any = None,
+        distiller: Any = None,
+        *,
+        use_weights: str | bool = "auto",
+        memory: Any = None,
+    ) -> None:
+        super().__init__(estimator, distiller, use_weights=use_weights, memory=memory)
+
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DistilledClassifier:
         """Distil the data, then train the estimator on the small set.
@@ -309,6 +319,16 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
     """
 
     _target_type = "regression"
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        distiller: Any = None,
+        *,
+        use_weights: str | bool = "auto",
+        memory: Any = None,
+    ) -> None:
+        super().__init__(estimator, distiller, use_weights=use_weights, memory=memory)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DistilledRegressor:
