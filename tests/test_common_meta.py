@@ -11,10 +11,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdistill import DistilledClassifier, DistilledRegressor, SensitivityCoreset
 
-pytestmark = pytest.mark.filterwarnings("ignore:n_samples=.* is more than:UserWarning")
+# Some checks fit fewer rows than the budget, and are told so.
+pytestmark = pytest.mark.filterwarnings("ignore:n_samples=.*is more than:UserWarning")
 
-# Below the size of most of the checks' data. They ask regressors for a score of 0.5 on 200 rows of
-# ten features, of which one counts, with noise: fewer rows than 30 do not hold that.
+# Below the size of most of the checks' data. They ask regressors for a score of 0.5 on 200 noisy
+# rows of ten features, which twenty rows do not hold.
 FEW = SensitivityCoreset(15, random_state=0)
 SMALL = SensitivityCoreset(30, random_state=0)
 ESTIMATORS = [
