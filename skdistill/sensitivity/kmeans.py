@@ -110,8 +110,9 @@ def rough_clustering(
     seeds, _ = kmeans_plusplus(
         features.astype(np.float64), n_clusters, sample_weight=pool_weight, random_state=rng
     )
-    if LLOYD_STEPS and n_clusters > 1:
-        solver = KMeans(n_clusters, init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
+    seeds = np.unique(seeds, axis=0)  # fewer where the pool has fewer distinct features
+    if len(seeds) > 1:
+        solver = KMeans(len(seeds), init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
         seeds = solver.fit(features, sample_weight=pool_weight).cluster_centers_
     label, distance2 = assign(rows, np.asarray(seeds), units, device)
     return Clustering(seeds, label, distance2)
