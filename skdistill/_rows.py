@@ -37,6 +37,8 @@ class Rows:
         Hash of its content: a canonical order.
     inverse : int64 ndarray of shape (n,) or None
         Distinct row of each input row, -1 for zero weight; None where ``index`` is ``arange(n)``.
+    order : int64 ndarray of shape (u,) or None
+        Order of the keys, where it is known already.
     """
 
     X: Any
@@ -44,6 +46,7 @@ class Rows:
     weight: np.ndarray
     key: np.ndarray
     inverse: np.ndarray | None
+    order: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -76,7 +79,7 @@ class Rows:
         integers is several times faster than a lexicographic sort of columns.
         """
         if cell is None:
-            order = np.argsort(self.key)
+            order = np.argsort(self.key) if self.order is None else self.order
         else:
             # The bits of non-negative floats order like the floats.
             bits = np.ascontiguousarray(rank, dtype=np.float32).view(np.uint32)
@@ -169,7 +172,7 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
     weighted = sample_weight is not None
     if not same.any() and not (weighted and (sample_weight == 0).any()):
         weight = sample_weight.astype(np.float64) if weighted else np.ones(n)
-        return _ordered(X, np.arange(n), weight, key, None)
+        return _ordered(X, np.arange(n), weight, key, None, order)
 
     group = np.empty(n, dtype=np.int64)
     group[order] = np.cumsum(~same) - 1
@@ -184,14 +187,14 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
     return _ordered(X, first[kept], weight[kept], key[first[kept]], number[group])
 
 
-def _ordered(X, index, weight, key, inverse) -> Rows:
+def _ordered(X, index, weight, key, inverse, order=None) -> Rows:
     """Put few rows in canonical order; leave many in memory order, which reads faster.
 
     Where all rows fit one tile, the order of the input then has no influence at all, not even
     through rounding.
     """
     if len(index) * X.shape[1] > CPU_TILE_ELEMENTS:
-        return Rows(X, index, weight, key, inverse)
+        return Rows(X, index, weight, key, inverse, order)
     order = np.argsort(key, kind="stable")
     if inverse is None:
         inverse = np.arange(len(index))

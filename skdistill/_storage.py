@@ -23,7 +23,7 @@ from ._forms import is_frame
 FORMAT = "skdistill.DistilledData"
 VERSION = 1
 
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, Any]
 Spec = dict[str, Any] | None
 
 _NATIVE_KINDS = frozenset("biufcmMSU")

@@ -23,7 +23,9 @@ def mix_with_uniform(scores: np.ndarray, weight: np.ndarray, uniform_mixing: flo
     total = scores.sum()
     if not (np.isfinite(total) and total > 0):
         return uniform
-    return (1 - uniform_mixing) * (scores / total) + uniform_mixing * uniform
+    uniform *= uniform_mixing
+    uniform += scores * ((1 - uniform_mixing) / total)
+    return uniform
 
 
 def inclusion_probabilities(
@@ -108,7 +110,7 @@ def _capped(importance: np.ndarray, budget: float) -> np.ndarray:
         rest = importance[~certain].sum()
         probabilities = importance * ((budget - certain.sum()) / rest)
         probabilities[certain] = 1.0
-    return np.minimum(probabilities, 1.0)
+    return np.minimum(probabilities, 1.0, out=probabilities)
 
 
 def systematic_draw(
@@ -132,8 +134,9 @@ def systematic_draw(
         The rows drawn, in the order of the comb; m is the rounded sum of probabilities.
     """
     certain = probabilities[order] >= 1
-    walk = order[~certain]
-    cumulative = np.cumsum(probabilities[walk])
+    walk = order[~certain] if certain.any() else order
+    cumulative = probabilities[walk]
+    np.cumsum(cumulative, out=cumulative)
     m = round(float(cumulative[-1])) if len(walk) else 0
     ticks = np.arange(m) + rng.uniform()
     # The sum differs from a whole number by rounding (or by the sure rows of small classes).

@@ -68,7 +68,7 @@ def kmeans_sensitivities(
     """
     mass = np.bincount(label, weights=weight, minlength=n_clusters)
     share = weight / mass[label]
-    row_cost = weight * distance2
+    row_cost = weight * distance2  # float64
     cost = row_cost.sum()
     if cost == 0:
         return share
@@ -105,7 +105,10 @@ def rough_clustering(
     if not sp.issparse(features):
         features = features.numpy()
     n_clusters = min(n_clusters, len(pool))
-    seeds, _ = kmeans_plusplus(features, n_clusters, sample_weight=pool_weight, random_state=rng)
+    # In float64, because scikit-learn would convert float32 block by block for each centre.
+    seeds, _ = kmeans_plusplus(
+        features.astype(np.float64), n_clusters, sample_weight=pool_weight, random_state=rng
+    )
     if LLOYD_STEPS and n_clusters > 1:
         solver = KMeans(n_clusters, init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
         seeds = solver.fit(features, sample_weight=pool_weight).cluster_centers_
@@ -128,7 +131,7 @@ def assign(
     Returns
     -------
     label : int32 ndarray of shape (u,)
-    distance2 : float64 ndarray of shape (u,), in squared `units`
+    distance2 : float32 ndarray of shape (u,), in squared `units`
 
     Notes
     -----
@@ -139,7 +142,7 @@ def assign(
     the result.
     """
     label = np.empty(len(rows), dtype=np.int32)
-    distance2 = np.empty(len(rows))
+    distance2 = np.empty(len(rows), dtype=np.float32)
     if sp.issparse(rows.X):
         work = _sparse_assignment(rows, centres, units, label, distance2)
         device = torch.device("cpu")

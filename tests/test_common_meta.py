@@ -1,0 +1,44 @@
+"""scikit-learn's common checks of DistilledClassifier and DistilledRegressor."""
+
+from __future__ import annotations
+
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skdistill import DistilledClassifier, DistilledRegressor, SensitivityCoreset
+
+SMALL = SensitivityCoreset(30, random_state=0)
+ESTIMATORS = [
+    DistilledClassifier(),
+    DistilledClassifier(distiller=SMALL),
+    DistilledClassifier(LogisticRegression()),
+    DistilledClassifier(LogisticRegression(), SMALL),
+    DistilledClassifier(make_pipeline(StandardScaler(), LogisticRegression()), SMALL),
+    DistilledRegressor(),
+    DistilledRegressor(distiller=SMALL),
+    DistilledRegressor(Ridge()),
+    DistilledRegressor(Ridge(), SMALL),
+    DistilledRegressor(make_pipeline(StandardScaler(), Ridge()), SMALL),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_common_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "check_param_validation",
+        "check_dataframe_column_names_consistency",
+        "check_inplace_ensure_writeable",
+    ],
+)
+def test_checks_that_must_be_called_by_name(estimator, name):
+    getattr(estimator_checks, name)(type(estimator).__name__, estimator)
