@@ -19,6 +19,7 @@ from ._device import CPU_TILE_ELEMENTS
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: an odd number with well spread bits
 _COMPARE_ROWS = 2**14  # rows compared at a time when hashes agree
+_SUM_ROWS = 2**12  # rows summed up in single precision before double precision takes over
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ class Rows:
             word = (cell.astype(np.uint64) << np.uint64(48)) | (self.key >> np.uint64(48))
             word |= bits.astype(np.uint64) << np.uint64(16)
             order = np.argsort(word)
+            ordered = word[order]
+            if (ordered[1:] == ordered[:-1]).any():  # too many for the front of the hash
+                order = np.lexsort((self.key, word))
         if strata is not None:
             order = order[np.argsort(strata[order], kind="stable")]
         return order
@@ -219,14 +223,10 @@ def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
     """
     n, d = X.shape
     dtype = float_type(X.dtype)
-    words_per_row = d
-    if sp.issparse(X):
-        multiplier = _multipliers(d, salt)
-        words = _mixed(_words(X.data.astype(dtype), pairs=False))
-        return sp.csr_matrix((words, X.indices, X.indptr), shape=X.shape) @ multiplier
     pairs = dtype == np.float32 and d % 2 == 0
-    words_per_row = d // 2 if pairs else d
-    multiplier = _multipliers(words_per_row, salt)
+    multiplier = _multipliers(d // 2 if pairs else d, salt)
+    if sp.issparse(X):
+        return _csr_words(X, dtype, pairs) @ multiplier
     hashes = np.empty(n, dtype=np.uint64)
     step = max(1, CPU_TILE_ELEMENTS // max(1, d))
     for start in range(0, n, step):
@@ -234,6 +234,19 @@ def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
         block = np.add(X[start : start + step], 0, dtype=dtype, order="C")
         hashes[start : start + step] = _mixed(_words(block, pairs)) @ multiplier
     return hashes
+
+
+def _csr_words(X: Any, dtype: np.dtype, pairs: bool) -> Any:
+    """Mixed words of a CSR matrix, a CSR matrix too: a word of zeros mixes to zero."""
+    words, column, starts = _words(np.add(X.data, 0, dtype=dtype), False), X.indices, X.indptr
+    if pairs:  # two neighbouring features share a word, as they do in dense rows
+        words <<= (32 * (column % 2)).astype(np.uint64)
+        column, starts = column // 2, starts.copy()
+    table = sp.csr_matrix((words, column, starts), shape=(X.shape[0], X.shape[1] // (1 + pairs)))
+    if pairs:
+        table.sum_duplicates()
+    table.data = _mixed(table.data)
+    return table
 
 
 def _multipliers(count: int, salt: int) -> np.ndarray:
@@ -293,22 +306,35 @@ def weighted_moments(X: Any, sample_weight: np.ndarray | None) -> Moments:
         mean = np.asarray(weights @ X).ravel() / total
         square = float((weights @ X.multiply(X)).sum() / total) / d
         return Moments(mean, max(0.0, square - float(mean.mean()) ** 2))
-    dtype = float_type(X.dtype)
-    origin = torch.from_numpy(X[0].astype(dtype))  # a shift near the data keeps squares accurate
+    first, second, origin = _sums_about_origin(X, sample_weight, float_type(X.dtype))
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        assert_all_finite(X, input_name="X")
+    if not 1e-30 < second.max() < np.inf:  # the squares may have left the range of float32
+        first, second, origin = _sums_about_origin(X, sample_weight, np.dtype(np.float64))
+    mean = origin + first
+    second = second - first**2 + (mean - mean.mean()) ** 2
+    return Moments(mean, max(0.0, float(second.mean())))
+
+
+def _sums_about_origin(
+    X: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted means (d,) of ``X - origin`` and its square, and the origin (d,), all float64."""
+    n, d = X.shape
+    # A shift near the data keeps squares accurate; one row alone might be an outlier.
+    near = np.median(X[:: max(1, n // 32)].astype(np.float64), axis=0).astype(dtype)
+    origin = torch.from_numpy(near)
     first, second, total = np.zeros(d), np.zeros(d), 0.0
-    step = max(1, CPU_TILE_ELEMENTS // max(1, d))
+    heaviest = 1.0 if sample_weight is None else sample_weight.max()
+    step = max(1, min(_SUM_ROWS, CPU_TILE_ELEMENTS // max(1, d)))
     for start in range(0, n, step):
         block = as_tensor(X[start : start + step].astype(dtype, copy=False)) - origin
         if sample_weight is None:
             weight = torch.ones(len(block), dtype=block.dtype)
         else:
-            weight = torch.from_numpy(sample_weight[start : start + step].astype(dtype))
+            relative = sample_weight[start : start + step] / heaviest
+            weight = torch.from_numpy(relative.astype(dtype, copy=False))
         first += (weight @ block).double().numpy()
         second += (weight @ block.square_()).double().numpy()
         total += float(weight.sum(dtype=torch.float64))
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        assert_all_finite(X, input_name="X")
-    first /= total
-    mean = origin.double().numpy() + first
-    second = second / total - first**2 + (mean - mean.mean()) ** 2
-    return Moments(mean, max(0.0, float(second.mean())))
+    return first / total, second / total, near.astype(np.float64)
