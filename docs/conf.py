@@ -44,6 +44,8 @@ doctest_global_setup = "import numpy as np"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+toc_object_entries_show_parents = "hide"
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"skdistill {version}"
 html_theme_options = {
