@@ -7,12 +7,14 @@ gives each row's distance and cluster, which bound its share in the cost of *any
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.exceptions import ConvergenceWarning
 
 from .. import _torch as torch
 from .._device import for_each_block, tile_rows
@@ -111,7 +113,10 @@ def rough_clustering(
     )
     if LLOYD_STEPS and n_clusters > 1:
         solver = KMeans(n_clusters, init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
-        seeds = solver.fit(features, sample_weight=pool_weight).cluster_centers_
+        with warnings.catch_warnings():
+            # Rows that single precision cannot tell apart leave clusters empty: no harm here.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            seeds = solver.fit(features, sample_weight=pool_weight).cluster_centers_
     label, distance2 = assign(rows, np.asarray(seeds), units, device)
     return Clustering(seeds, label, distance2)
 
