@@ -209,7 +209,7 @@ def _ordered(X, index, weight, key, inverse, order=None) -> Rows:
 
 
 def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
-    """64-bit hash of each row's values, one pass; a CSR row hashes as its dense twin.
+    """64-bit hash of each row's values, in one pass.
 
     Parameters
     ----------
@@ -223,39 +223,24 @@ def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
     """
     n, d = X.shape
     dtype = float_type(X.dtype)
-    pairs = dtype == np.float32 and d % 2 == 0
-    multiplier = _multipliers(d // 2 if pairs else d, salt)
+    rng = np.random.default_rng(salt)  # fixed: equal rows must hash alike in every process
+    multiplier = rng.integers(0, 2**63, d, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     if sp.issparse(X):
-        return _csr_words(X, dtype, pairs) @ multiplier
+        words = _mixed(_words(np.add(X.data, 0, dtype=dtype)))  # a zero mixes to zero
+        return sp.csr_matrix((words, X.indices, X.indptr), shape=X.shape) @ multiplier
     hashes = np.empty(n, dtype=np.uint64)
     step = max(1, CPU_TILE_ELEMENTS // max(1, d))
     for start in range(0, n, step):
         # Adding zero copies the block and turns -0.0 into 0.0, which compares equal to it.
         block = np.add(X[start : start + step], 0, dtype=dtype, order="C")
-        hashes[start : start + step] = _mixed(_words(block, pairs)) @ multiplier
+        words = _words(block)
+        hashes[start : start + step] = _mixed(words) @ multiplier[: words.shape[1]]
     return hashes
 
 
-def _csr_words(X: Any, dtype: np.dtype, pairs: bool) -> Any:
-    """Mixed words of a CSR matrix, a CSR matrix too: a word of zeros mixes to zero."""
-    words, column, starts = _words(np.add(X.data, 0, dtype=dtype), False), X.indices, X.indptr
-    if pairs:  # two neighbouring features share a word, as they do in dense rows
-        words <<= (32 * (column % 2)).astype(np.uint64)
-        column, starts = column // 2, starts.copy()
-    table = sp.csr_matrix((words, column, starts), shape=(X.shape[0], X.shape[1] // (1 + pairs)))
-    if pairs:
-        table.sum_duplicates()
-    table.data = _mixed(table.data)
-    return table
-
-
-def _multipliers(count: int, salt: int) -> np.ndarray:
-    rng = np.random.default_rng(salt)  # fixed: equal rows must hash alike in every process
-    return rng.integers(0, 2**63, count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-
-
-def _words(values: np.ndarray, pairs: bool) -> np.ndarray:
-    if values.dtype == np.float64 or pairs:
+def _words(values: np.ndarray) -> np.ndarray:
+    """Bits of floats as uint64; two neighbours of single precision share a word where they can."""
+    if values.dtype == np.float64 or (values.ndim == 2 and values.shape[1] % 2 == 0):
         return values.view(np.uint64)
     return values.view(np.uint32).astype(np.uint64)
 

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import _fit_context
+from sklearn.base import _fit_context, clone
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
@@ -384,7 +384,7 @@ default="kmeans"
         else:
             losses = relative_loss.model_losses(
                 self.loss,
-                self.estimator,
+                None if self.estimator is None else clone(self.estimator),
                 data.features,
                 data.y,
                 data.target,

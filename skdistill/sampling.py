@@ -234,7 +234,12 @@ def draw_pool(
         Horvitz-Thompson weights.
     """
     order = rows.walk(strata)
-    if len(rows) > n_pool:
+    if len(rows) > n_pool and strata is None and rows.weight.min() == rows.weight.max():
+        # Of equal weights the comb takes rows at equal steps.
+        ticks = (np.arange(n_pool) + rng.uniform()) * (len(rows) / n_pool)
+        order = order[ticks.astype(np.int64)]
+        weight = np.full(n_pool, rows.weight.sum() / n_pool)
+    elif len(rows) > n_pool:
         probabilities = inclusion_probabilities(rows.weight, n_pool, strata)
         order = systematic_draw(probabilities, order, rng)
         weight = rows.weight[order] / probabilities[order]

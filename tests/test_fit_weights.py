@@ -37,6 +37,7 @@ class Recorder(ClassifierMixin, BaseEstimator):
         return np.repeat(self.classes_[:1], len(X))
 
 
+@pytest.mark.filterwarnings("ignore:The scoring:UserWarning")  # scores have no weights here
 @pytest.mark.parametrize(
     ("estimator", "keyword"),
     [

@@ -106,7 +106,7 @@ def compare(
     preprocessor: BaseEstimator,
     task: str,
     train: tuple[Any, np.ndarray],
-    small: tuple[Any, np.ndarray, np.ndarray | None],
+    small: tuple[Any, Any, np.ndarray | None],
     test: tuple[Any, np.ndarray],
     *,
     max_rows: int | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -53,13 +54,15 @@ def run(options: argparse.Namespace) -> None:
     import_module("torch")  # now, so that the seconds below are those of the method
     distiller = METHODS[options.method](m, options.loss, preprocessor, task, options.seed)
     start = perf_counter()
-    small = distiller.fit_distill(X_train, y[train])
+    with warnings.catch_warnings():  # what follows says the same in the output
+        warnings.filterwarnings("ignore", ".*distinct rows of positive weight", UserWarning)
+        small = distiller.fit_distill(X_train, y[train])
     seconds = perf_counter() - start
     print(describe_small_set(small, distiller, len(train), seconds), end="\n\n")
 
     weights = None if estimator_name == "knn" else small.sample_weight
     contenders = compare(
-        make_estimator(estimator_name, task, m, options.seed),
+        make_estimator(estimator_name, task, len(small), options.seed),
         preprocessor,
         task,
         (X_train, y[train]),

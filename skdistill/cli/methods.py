@@ -34,10 +34,10 @@ def make_coreset(
     SensitivityCoreset
         Not fitted.
     """
-    choice = {} if loss is None else {"loss": loss}
-    return SensitivityCoreset(
-        n_samples, preprocessor=preprocessor, target_type=task, random_state=seed, **choice
+    coreset = SensitivityCoreset(
+        n_samples, preprocessor=preprocessor, target_type=task, random_state=seed
     )
+    return coreset if loss is None else coreset.set_params(loss=loss)
 
 
 METHODS = {"coreset": make_coreset}

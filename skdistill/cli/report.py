@@ -63,7 +63,10 @@ def describe_small_set(small: Any, distiller: Any, n_train: int, seconds: float)
         To print.
     """
     method = f"{type(distiller).__name__}(loss={distiller.loss!r})"
-    return f"small set: {len(small):,} of {n_train:,} training rows, {method}, {seconds:.2f} s"
+    rows = f"{len(small):,} of {n_train:,} training rows"
+    if len(small) < distiller.n_samples:
+        rows += " (no more are distinct)"
+    return f"small set: {rows}, {method}, {seconds:.2f} s"
 
 
 def format_table(contenders: list[Contender], estimator: str, score_name: str) -> str:

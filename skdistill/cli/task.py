@@ -117,17 +117,18 @@ def check_target(table: Table, task: str) -> tuple[np.ndarray, np.ndarray | None
     InputError
         If there is a single class, or a text is to be regressed on.
     """
-    if task == "regression":
-        if table.y.dtype.kind not in "fiub":
-            raise InputError(
-                f"the target {table.target!r} holds texts, which are classes; leave out"
-                " --task regression"
-            )
-        return table.y.astype(np.float64), None
+    if task == "regression" and table.y.dtype.kind not in "fiub":
+        raise InputError(
+            f"the target {table.target!r} holds texts, which are classes; leave out"
+            " --task regression"
+        )
     labels = np.unique(table.y)
     if len(labels) == 1:
+        what = "class" if task == "classification" else "value"
         raise InputError(
-            f"the target {table.target!r} has a single class, {labels[0]}; choose another with"
+            f"the target {table.target!r} has a single {what}, {labels[0]}; choose another with"
             " --target"
         )
+    if task == "regression":
+        return table.y.astype(np.float64), None
     return table.y, labels

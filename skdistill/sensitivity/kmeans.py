@@ -22,7 +22,7 @@ from .._rows import Rows, Units
 from ..sampling import draw_pool
 from .scores import Scores
 
-POOL_ROWS = 20_000  # rows that k-means++ sees; more did not improve the coreset in the benchmark
+POOL_ROWS = (5000, 200)  # rows that k-means++ sees: at least, and for each cluster
 LLOYD_STEPS = 5  # on the pool, after seeding
 
 
@@ -101,7 +101,8 @@ def rough_clustering(
     The pool holds each row with probability proportional to its weight, so that heavy rows and
     repeated rows count alike.
     """
-    pool, pool_weight = draw_pool(rows, POOL_ROWS, rng)
+    n_pool = max(POOL_ROWS[0], POOL_ROWS[1] * n_clusters)
+    pool, pool_weight = draw_pool(rows, n_pool, rng)
     dtype = rows.dtype if sp.issparse(rows.X) else torch.float32
     features = units.load(rows.take(pool), dtype, torch.device("cpu"))
     if not sp.issparse(features):

@@ -89,6 +89,7 @@ TABLES = {
     "header.csv": ("a,b,target\n", "is empty: it has no rows"),
     "one_column.csv": ("only\n1\n2\n", "has no column besides the target 'only'"),
     "single_class.csv": ("x,y\n" + "1,a\n2,a\n" * 9, "'y' has a single class, a"),
+    "single_number.csv": ("x,y\n" + "1,1.5\n2,1.5\n" * 9, "'y' has a single value, 1.5"),
     "gap.csv": ("x,y\n" + "1,a\n2,\n" * 9, "'y' is missing or infinite in 9 of"),
     "gap_number.csv": ("x,y\n" + "1,1.5\n2,\n" * 9, "'y' is missing or infinite in 9 of"),
     "infinite.csv": ("x,y\n" + "1,a\ninf,b\n" * 9, "column 'x' holds infinity"),

@@ -141,7 +141,9 @@ def test_the_scale_of_weights_does_not_matter(name):
     for factor in (1, 1000):
         scaled = None if weights is None else factor * weights
         estimator = make_estimator(name, "classification", 60, seed=0)
-        found = compare(estimator, StandardScaler(), "classification", (X, y), (X, y, scaled), (X, y))
+        found = compare(
+            estimator, StandardScaler(), "classification", (X, y), (X, y, scaled), (X, y)
+        )
         results.append(found[1].scores)
     assert results[0] == results[1]
     assert results[0][0] > 0.8

@@ -144,3 +144,16 @@ def test_a_class_with_one_row_and_two_rows_of_a_class(run, tmp_path):
     scores = read_scores(run(tmp_path / "rare.npz", "-n", 3))
     assert scores["all rows"][0] == 75  # with the class that has a single row
     assert scores["small set"][0] == 3
+
+
+@pytest.mark.parametrize("estimator", ["logistic", "knn"])
+def test_fewer_distinct_rows_than_asked_for(run, tmp_path, estimator):
+    np.savez(tmp_path / "twins.npz", X=np.arange(60)[:, None] % 3, y=np.arange(60) % 3)
+    output = run(tmp_path / "twins.npz", "-n", 20, "--estimator", estimator)
+    assert "small set: 3 of 45 training rows (no more are distinct)" in output
+
+
+def test_a_column_that_says_nothing(run, tmp_path):
+    np.savez(tmp_path / "constant.npz", X=np.ones((60, 2)), y=np.arange(60) % 2)
+    output = run(tmp_path / "constant.npz", "-n", 2, "--loss", "kernel_ridge")
+    assert read_scores(output)["all rows"][1] == pytest.approx(0.5, abs=0.04)

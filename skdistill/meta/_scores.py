@@ -40,7 +40,7 @@ def project_onto_simplex(scores: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> from skdistill._scores import project_onto_simplex
+    >>> from skdistill.meta._scores import project_onto_simplex
     >>> project_onto_simplex(np.array([[0.75, 0.5, -0.5], [2.0, 0.5, 0.0]]))
     array([[0.625, 0.375, 0.   ],
            [1.   , 0.   , 0.   ]])

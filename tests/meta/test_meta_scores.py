@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 
-from skdistill._scores import (
+from skdistill.meta._scores import (
     ScoreClassifier,
     ScoreRegressor,
     project_onto_simplex,

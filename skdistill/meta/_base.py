@@ -20,10 +20,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ._fit_weights import fit_weighted
+from .._fit_weights import fit_weighted
+from ..coreset import SensitivityCoreset
+from ..data import DistilledData
 from ._scores import Classes
-from .coreset import SensitivityCoreset
-from .data import DistilledData
 
 
 def estimator_has(name: str) -> Callable[[Any], bool]:

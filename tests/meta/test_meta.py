@@ -187,6 +187,14 @@ def test_integer_targets_are_real_for_the_regressor():
     assert model.score(IRIS_X, IRIS_Y) > 0.8
 
 
+def test_numbers_in_an_object_array_are_targets():
+    as_objects = DistilledRegressor(Ridge(), UniformDistiller(50)).fit(
+        IRIS_X, IRIS_Y.astype(object)
+    )
+    as_numbers = DistilledRegressor(Ridge(), UniformDistiller(50)).fit(IRIS_X, IRIS_Y)
+    assert_array_equal(as_objects.predict(IRIS_X), as_numbers.predict(IRIS_X))
+
+
 # Classes -------------------------------------------------------------------------------------
 
 
