@@ -100,7 +100,8 @@ def _capped(importance: np.ndarray, budget: float) -> np.ndarray:
         probabilities[positive] = 1.0
         probabilities[~positive] = (budget - positive.sum()) / (~positive).sum()
         return probabilities
-    probabilities = importance * (budget / importance.sum())
+    # Divided before it is multiplied: the budget over a denormal sum would be infinite.
+    probabilities = importance / importance.sum() * budget
     certain = np.zeros(len(importance), dtype=bool)
     while True:
         over = probabilities >= 1
@@ -108,7 +109,7 @@ def _capped(importance: np.ndarray, budget: float) -> np.ndarray:
             break
         certain = over
         rest = importance[~certain].sum()
-        probabilities = importance * ((budget - certain.sum()) / rest)
+        probabilities = np.where(certain, 0.0, importance) / rest * (budget - certain.sum())
         probabilities[certain] = 1.0
     return np.minimum(probabilities, 1.0, out=probabilities)
 
