@@ -87,7 +87,7 @@ def kmeans_scores(clustering: Clustering, weight: np.ndarray, approx_factor: flo
 
 
 def default_n_clusters(budget: int) -> int:
-    """Number of clusters for ``n_clusters="auto"``: the benchmark's best over budgets."""
+    """Return the number of clusters for ``n_clusters="auto"``."""
     return int(np.clip(budget // 20, 2, 100))
 
 
