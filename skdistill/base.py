@@ -117,7 +117,7 @@ class BaseDistiller(
         Returns
         -------
         ndarray of shape (n_samples, n_distilled)
-            float32 for float32 and float16 input, else float64.
+            In single precision for float32 and float16 input, else in float64.
         """
         check_is_fitted(self)
         features = self._features(X)
@@ -272,7 +272,7 @@ class BaseDistiller(
 
     @property
     def components_(self) -> Any:
-        """Features of the distilled rows, the landmarks of the map.
+        """The landmarks of the map: features of the distilled rows.
 
         Returns
         -------
@@ -283,7 +283,7 @@ class BaseDistiller(
 
     @property
     def normalization_(self) -> np.ndarray:
-        """Inverse square root of the landmarks' kernel matrix, made when it is first used.
+        """The normalisation of the map, made when it is first used.
 
         Returns
         -------
