@@ -33,10 +33,12 @@ def reference_model(classification: bool) -> Any:
 
 def relative_scores(losses: np.ndarray, weight: np.ndarray) -> Scores:
     """Share of each row in the weighted sum of losses; zeros where all losses are zero."""
-    share = weight * losses
+    largest = losses.max()
+    relative = losses / largest if largest > 0 else losses  # no sum or rank overflows
+    share = weight * relative
     total = share.sum()
     share = share / total if total > 0 else np.zeros(len(share))
-    return Scores(share, share, np.zeros(len(share), dtype=np.int32), losses)
+    return Scores(share, share, np.zeros(len(share), dtype=np.int32), relative)
 
 
 def model_losses(
@@ -75,6 +77,11 @@ def model_losses(
         If the target or the model cannot give what the loss needs.
     """
     classes = target.classes
+    if y is None:
+        raise ValueError(
+            f"loss={loss!r} needs a target: requires y to be passed, but the target y is None; use "
+            "loss='kmeans' or 'kernel_ridge' without one."
+        )
     if loss == "cross_entropy":
         if classes is None:
             raise ValueError(
@@ -108,20 +115,29 @@ def model_losses(
             predicted = _class_outputs(model, X[rows], classes)
         if loss == "cross_entropy":
             p = np.einsum("ij,ij->i", predicted, values[rows])
-            losses[rows] = -np.log(np.maximum(p, 1e-12))
+            losses[rows] = np.abs(np.log(np.clip(p, 1e-12, 1)))  # -log(1) would be -0.0
         else:
             losses[rows] = ((predicted - values[rows]) ** 2).sum(1)
     return losses
 
 
 def _class_outputs(model: Any, X: Any, classes: np.ndarray) -> np.ndarray:
-    """Probabilities, or one-hot predictions, with one column for each of `classes`."""
-    outputs = np.zeros((X.shape[0], len(classes)))
+    """Probabilities, or one-hot predictions, with one column for each of `classes`.
+
+    The model may know more classes, or fewer.
+    """
     if hasattr(model, "predict_proba"):
-        outputs[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(X)
-    else:
-        outputs[np.arange(len(outputs)), np.searchsorted(classes, model.predict(X))] = 1.0
-    return outputs
+        outputs = np.zeros((X.shape[0], len(classes)))
+        known = np.isin(model.classes_, classes)
+        column = np.searchsorted(classes, model.classes_[known])
+        outputs[:, column] = model.predict_proba(X)[:, known]
+        return outputs
+    if not hasattr(model, "classes_"):
+        raise ValueError(
+            f"estimator={model!r} has no classes_, but y holds classes; use a classifier, or "
+            "target_type='regression'."
+        )
+    return (model.predict(X)[:, None] == classes).astype(np.float64)
 
 
 def callable_losses(loss: Callable, X: Any, y: np.ndarray | None) -> np.ndarray:
