@@ -358,6 +358,8 @@ default="kmeans"
     def _score(self, task: _Task) -> Scores:
         """Scores of the distinct rows under the loss asked for."""
         data, rows = task.data, task.rows
+        if hasattr(self, "alpha_"):
+            del self.alpha_  # of an earlier fit with another loss
         if self.loss == "kmeans":
             n_clusters = self.n_clusters
             if n_clusters == "auto":
