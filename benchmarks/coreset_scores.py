@@ -17,6 +17,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
 from skdistill import DistilledData, SensitivityCoreset
 from skdistill.kernels.ridge import fit_weighted_ridge
 
@@ -95,7 +96,11 @@ def scores(small, X_test, y_test, seed) -> tuple[float, float, float]:
     name = linear.steps[-1][0]
     linear.fit(small.X, small.y, **{f"{name}__sample_weight": small.sample_weight})
     forest.fit(**small)
-    predictions = krr(small, X_test, X_test.shape[1]), linear.predict(X_test), forest.predict(X_test)
+    predictions = (
+        krr(small, X_test, X_test.shape[1]),
+        linear.predict(X_test),
+        forest.predict(X_test),
+    )
     return tuple(metric(y_test, p) for p in predictions)
 
 

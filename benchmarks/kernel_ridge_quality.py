@@ -12,9 +12,10 @@ import matplotlib
 import numpy as np
 import scipy.linalg
 from _report import load_table, mean_and_error, parser, save
-from skdistill import SensitivityCoreset
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
+
+from skdistill import SensitivityCoreset
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -14,6 +14,7 @@ import numpy as np
 from _report import mean_and_error, parser, save
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 from sklearn.metrics import pairwise_distances_argmin_min
+
 from skdistill import DistilledData, SensitivityCoreset
 
 K = 50
@@ -41,7 +42,9 @@ def query_centres(X: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     sets = [X[rng.choice(len(X), K, replace=False)] for _ in range(8)]
     pool = X[rng.choice(len(X), 20_000, replace=False)]
     sets += [kmeans_plusplus(pool, K, random_state=s)[0] for s in range(8)]
-    sets += [rng.normal(X.mean(0), X.std(0), size=(K, X.shape[1])).astype(X.dtype) for _ in range(8)]
+    sets += [
+        rng.normal(X.mean(0), X.std(0), size=(K, X.shape[1])).astype(X.dtype) for _ in range(8)
+    ]
     return sets
 
 
@@ -122,7 +125,13 @@ def main() -> None:
         for key, values in results.items():
             ratios, worst, seconds = zip(*values, strict=True)
             rows.append(
-                [name, key, mean_and_error(ratios), mean_and_error(worst), float(np.median(seconds))]
+                [
+                    name,
+                    key,
+                    mean_and_error(ratios),
+                    mean_and_error(worst),
+                    float(np.median(seconds)),
+                ]
             )
     header = ["mixture", "rows chosen by", "cost / k-means on all", "worst cost error", "seconds"]
     save("kmeans_quality", args.out, header, rows, vars(args))

@@ -4,8 +4,8 @@ Floors. k-means, n x d float32 rows, k centres: the assignment is one product of
 2 n d k flops (6.4 GFLOP here) and one read of X (4 n d bytes, 256 MB here). Kernel ridge with s
 landmarks: three products of n x s by s x s, 6 n s^2 flops (450 GFLOP here), the kernel twice.
 
-Peers. k-means: scikit-learn's kmeans_plusplus and pairwise_distances_argmin_min, which give the same
-distances. Kernel ridge: scikit-learn's Nystroem features of n_components = m.
+Peers. k-means: scikit-learn's kmeans_plusplus and pairwise_distances_argmin_min, which give the
+same distances. Kernel ridge: scikit-learn's Nystroem features of n_components = m.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from collections.abc import Callable
 
 import numpy as np
 from _report import parser, save
-from skdistill import SensitivityCoreset
-from skdistill._rows import merge_equal_rows
 from sklearn.cluster import kmeans_plusplus
 from sklearn.kernel_approximation import Nystroem
 from sklearn.metrics import pairwise_distances_argmin_min
+
+from skdistill import SensitivityCoreset
+from skdistill._rows import merge_equal_rows
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:

@@ -6,6 +6,8 @@ import os
 import sys
 import warnings
 
+from docutils import nodes
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 sys.path.insert(0, os.path.abspath(".."))
 
@@ -42,6 +44,8 @@ doctest_global_setup = "import numpy as np"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+toc_object_entries_show_parents = "hide"
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"skdistill {version}"
 html_theme_options = {
@@ -68,6 +72,33 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "plot_gallery": True,
 }
+
+# Docstrings inherited from scikit-learn refer to labels of its own documentation.
+SCIKIT_LEARN = {
+    "accuracy_score": "modules/model_evaluation.html#accuracy-score",
+    "df_output_transform": "modules/df_output_transform.html",
+    "meta-estimator": "glossary.html#term-meta-estimator",
+    "metadata_routing": "metadata_routing.html",
+    "r2_score": "modules/model_evaluation.html#r2-score-the-coefficient-of-determination",
+    "sphx_glr_auto_examples_miscellaneous_plot_set_output.py": (
+        "auto_examples/miscellaneous/plot_set_output.html"
+    ),
+}
+
+
+def link_to_scikit_learn(app, env, node, contnode):
+    """Point a reference that this documentation does not have to scikit-learn's."""
+    page = SCIKIT_LEARN.get(node["reftarget"])
+    if page is None:
+        return None
+    uri = f"https://scikit-learn.org/stable/{page}"
+    return nodes.reference("", "", contnode, internal=False, refuri=uri)
+
+
+def setup(app):
+    """Connect what is defined here."""
+    app.connect("missing-reference", link_to_scikit_learn)
+
 
 # An example that warns teaches the warning: the gallery is built with warnings as errors.
 warnings.filterwarnings("error", module=r"skdistill\.")

@@ -2,76 +2,77 @@
 A coreset and a uniform sample of an imbalanced mixture
 =======================================================
 
-Thirty clusters whose sizes fall geometrically, from a quarter of all rows to a few dozen. A uniform
-sample holds many rows of the large clusters and none of the small ones. `SensitivityCoreset` draws
-rows by their possible share in the k-means cost, and gives the rows of large clusters large weights.
+Twenty clusters whose sizes fall geometrically, from a fifth of all rows to a few hundred. A uniform
+sample holds many rows of the large clusters and few or none of the small ones. `SensitivityCoreset`
+draws rows by the share they may have in the k-means cost, and gives each the weight of the rows it
+stands for.
 """
 
 # %%
-# The data: 100,000 rows in the plane.
+# The data: 50,000 rows in the plane.
 
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.metrics import pairwise_distances as distances
 
 from skdistill import SensitivityCoreset
 
-n, k, m = 100_000, 30, 300
+n, k, m = 50_000, 20, 200
 rng = np.random.default_rng(0)
-share = 0.75 ** np.arange(k)
+share = 0.78 ** np.arange(k)
 sizes = rng.multinomial(n, share / share.sum())
-means = rng.uniform(-10, 10, size=(k, 2))
-X = np.concatenate([mean + 0.25 * rng.normal(size=(size, 2)) for mean, size in zip(means, sizes)])
+grid = np.stack(np.meshgrid(np.arange(5), np.arange(4)), -1).reshape(-1, 2)
+means = 4.0 * rng.permutation(grid) + rng.uniform(-1, 1, size=(k, 2))
+label = np.repeat(np.arange(k), sizes)
+X = means[label] + 0.3 * rng.normal(size=(n, 2))
 print(f"largest cluster {sizes.max()} rows, smallest {sizes.min()}")
 
 # %%
-# Two samples of 300 rows. The coreset's weights differ; each uniform row stands for n / m rows.
+# Two samples of 200 rows. A uniform row stands for n / m rows; the weights of the coreset differ.
 
-coreset = SensitivityCoreset(m, loss="kmeans", n_clusters=k, random_state=0).fit_distill(X)
-uniform = X[rng.choice(n, m, replace=False)]
+small = SensitivityCoreset(m, loss="kmeans", n_clusters=k, random_state=0).fit_distill(X)
 samples = {
-    "uniform": (uniform, np.full(m, n / m)),
-    "coreset": (coreset.X, coreset.sample_weight),
+    "uniform": (X[rng.choice(n, m, replace=False)], np.full(m, n / m)),
+    "coreset": (small.X, small.sample_weight),
 }
+weights = samples["coreset"][1]
+print(f"coreset weights from {weights.min():.0f} to {weights.max():.0f}, sum {weights.sum():.0f}")
 
 # %%
-# k-means is solved on each sample, with its weights. The area of a point is its weight. Crosses are
-# cluster means that no fitted centre is near.
+# k-means is solved on each sample with its weights. The area of a point is its weight.
 
 colours = {"uniform": "#D55E00", "coreset": "#0072B2"}
 
 
 def solve(rows, weight, seed=0):
-    """Centres that k-means finds on a weighted sample."""
-    return KMeans(k, n_init=5, random_state=seed).fit(rows, sample_weight=weight).cluster_centers_
+    """Fit k-means to a weighted sample."""
+    return KMeans(k, n_init=20, random_state=seed).fit(rows, sample_weight=weight)
 
 
-def cost(centres):
-    """k-means cost of the centres on all rows."""
-    return sum(
-        ((block[:, None] - centres) ** 2).sum(-1).min(1).sum() for block in np.array_split(X, 50)
-    )
-
-
-figure, axes = plt.subplots(1, 2, figsize=(10, 5), sharex=True, sharey=True, layout="constrained")
-for ax, (name, (rows, weight)) in zip(axes, samples.items()):
-    centres = solve(rows, weight)
-    missed = np.sqrt(((means[:, None] - centres) ** 2).sum(-1).min(1)) > 1
-    ax.scatter(*X[::20].T, s=1, color="0.85", rasterized=True)
-    ax.scatter(*rows.T, s=weight / 20, color=colours[name], alpha=0.5, linewidth=0)
+figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), sharey=True, layout="constrained")
+for ax, (name, (rows, weight)) in zip(axes, samples.items(), strict=True):
+    centres = solve(rows, weight).cluster_centers_
+    missed = distances(means, centres).min(1) > 1
+    empty = (distances(means, rows).min(1) > 1.2).sum()
+    ax.scatter(*X[::20].T, s=1, color="0.8", rasterized=True)
+    ax.scatter(*rows.T, s=weight / 10, color=colours[name], alpha=0.35, linewidth=0)
     ax.scatter(*rows.T, s=4, color=colours[name], linewidth=0)
-    ax.scatter(*centres.T, marker="+", s=60, color="black", label="fitted centres")
-    ax.scatter(*means[missed].T, marker="x", s=60, color="red", label="clusters missed")
-    ax.set(title=f"{name}: {missed.sum()} of {k} clusters missed", aspect="equal")
-axes[0].legend(loc="lower left")
+    ax.scatter(*centres.T, marker="+", s=70, color="black", label="centre fitted to the sample")
+    ax.scatter(
+        *means[missed].T, s=250, facecolor="none", edgecolor="red", label="cluster without a centre"
+    )
+    title = f"{name}: {empty} clusters without a row, {missed.sum()} without a centre"
+    ax.set(title=title, aspect="equal")
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 plt.show()
 
 # %%
-# The cost of the fitted centres on *all* rows, against that of k-means on all rows, over five draws at
-# each size.
+# The cost of the fitted centres on *all* rows, relative to that of k-means on all rows, started at
+# the true means: mean and range of five draws at each size.
 
-budgets = [100, 200, 400, 800, 1600]
-best = cost(solve(X, None))
+budgets = [50, 100, 200, 400, 800]
+best = KMeans(k, init=means, n_init=1).fit(X).inertia_
 ratios = {name: np.empty((len(budgets), 5)) for name in colours}
 for i, budget in enumerate(budgets):
     for seed in range(5):
@@ -79,13 +80,16 @@ for i, budget in enumerate(budgets):
             budget, loss="kmeans", n_clusters=k, random_state=seed
         ).fit_distill(X)
         drawn = np.random.default_rng(seed).choice(n, budget, replace=False)
-        ratios["coreset"][i, seed] = cost(solve(small.X, small.sample_weight, seed)) / best
-        ratios["uniform"][i, seed] = cost(solve(X[drawn], None, seed)) / best
+        on_coreset = solve(small.X, small.sample_weight, seed)
+        ratios["coreset"][i, seed] = -on_coreset.score(X) / best
+        ratios["uniform"][i, seed] = -solve(X[drawn], None, seed).score(X) / best
 
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, ratio in ratios.items():
     ax.plot(budgets, ratio.mean(1), "o-", color=colours[name], label=name)
-    ax.fill_between(budgets, ratio.min(1), ratio.max(1), color=colours[name], alpha=0.2, linewidth=0)
+    ax.fill_between(
+        budgets, ratio.min(1), ratio.max(1), color=colours[name], alpha=0.2, linewidth=0
+    )
 ax.axhline(1, color="0.5", linewidth=1, label="k-means on all rows")
 ax.set(xscale="log", xlabel="rows in the sample", ylabel="cost on all rows / best cost")
 ax.set_xticks(budgets, budgets)

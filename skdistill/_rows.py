@@ -173,16 +173,15 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
         equal = _rows_equal(X, a, b)
         same[chunk] = equal if y is None else equal & _rows_equal(y, a, b)
 
-    weighted = sample_weight is not None
-    if not same.any() and not (weighted and (sample_weight == 0).any()):
-        weight = sample_weight.astype(np.float64) if weighted else np.ones(n)
+    if not same.any() and (sample_weight is None or sample_weight.all()):
+        weight = np.ones(n) if sample_weight is None else sample_weight.astype(np.float64)
         return _ordered(X, np.arange(n), weight, key, None, order)
 
     group = np.empty(n, dtype=np.int64)
     group[order] = np.cumsum(~same) - 1
     weight = np.bincount(group, weights=sample_weight)
     first = np.full(len(weight), n, dtype=np.int64)
-    positive = np.arange(n) if not weighted else np.flatnonzero(sample_weight > 0)
+    positive = np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight)
     np.minimum.at(first, group[positive], positive)
     kept = np.flatnonzero(weight > 0)
     kept = kept[np.argsort(first[kept])]
@@ -191,7 +190,14 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
     return _ordered(X, first[kept], weight[kept], key[first[kept]], number[group])
 
 
-def _ordered(X, index, weight, key, inverse, order=None) -> Rows:
+def _ordered(
+    X: Any,
+    index: np.ndarray,
+    weight: np.ndarray,
+    key: np.ndarray,
+    inverse: np.ndarray | None,
+    order: np.ndarray | None = None,
+) -> Rows:
     """Put few rows in canonical order; leave many in memory order, which reads faster.
 
     Where all rows fit one tile, the order of the input then has no influence at all, not even

@@ -309,7 +309,7 @@ class KernelRidgePredictor:
 
 
 def _check_two_dimensional(X: Any) -> None:
-    shape = getattr(X, "shape", ())
+    shape: tuple[int, ...] = getattr(X, "shape", ())
     if len(shape) > 2:
         raise ValueError(
             f"Found array with dim {len(shape)}: X of shape {tuple(shape)}, but rows must be "

@@ -182,7 +182,7 @@ default="kmeans"
     n_features_in_ : int
         Number of features seen in `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where `X` has them.
 
     See Also
@@ -322,7 +322,9 @@ default="kmeans"
         self._say(f"sensitivities, total {self.total_sensitivity_:.4g}", began)
 
         drawn, weight = self._draw(task, scores)
-        by_content = np.argsort(rows.key[drawn])  # an order that shuffling the input does not change
+        by_content = np.argsort(
+            rows.key[drawn]
+        )  # an order that shuffling the input does not change
         drawn, weight = drawn[by_content], weight[by_content]
         self.indices_ = rows.index[drawn]
         self._small_targets = (
@@ -361,9 +363,11 @@ default="kmeans"
         if hasattr(self, "alpha_"):
             del self.alpha_  # of an earlier fit with another loss
         if self.loss == "kmeans":
-            n_clusters = self.n_clusters
-            if n_clusters == "auto":
-                n_clusters = kmeans.default_n_clusters(task.budget)
+            n_clusters = (
+                kmeans.default_n_clusters(task.budget)
+                if isinstance(self.n_clusters, str)
+                else self.n_clusters
+            )
             units = Units(task.moments.mean, 1 / task.moments.scale)
             clustering = kmeans.rough_clustering(rows, n_clusters, units, task.device, task.rng)
             return kmeans.kmeans_scores(clustering, rows.weight, self.approx_factor)

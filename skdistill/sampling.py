@@ -15,7 +15,7 @@ _SURE = 1 + 1e-9  # a class of this mass gets a row whatever the rounding of the
 
 
 def mix_with_uniform(scores: np.ndarray, weight: np.ndarray, uniform_mixing: float) -> np.ndarray:
-    """Importance (u,) summing to 1: ``(1 - beta) s / sum(s) + beta w / sum(w)``.
+    """Mix scores into an importance (u,) of sum 1: ``(1 - beta) s / sum(s) + beta w / sum(w)``.
 
     Scores that sum to zero, or are not finite, leave the uniform part alone.
     """

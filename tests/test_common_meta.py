@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:n_samples=.*is more than:UserWar
 # Below the size of most of the checks' data. They ask regressors for a score of 0.5 on 200 noisy
 # rows of ten features, which twenty rows do not hold.
 FEW = SensitivityCoreset(15, random_state=0)
-SMALL = SensitivityCoreset(30, random_state=0)
+SMALL = SensitivityCoreset(50, random_state=0)
 ESTIMATORS = [
     DistilledClassifier(),
     DistilledClassifier(distiller=FEW),

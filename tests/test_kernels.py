@@ -110,7 +110,9 @@ def test_callable_kernel_gets_its_parameters(two_blocks):
 @pytest.mark.parametrize("shape", [(7,), (7, 8), (9, 7)])
 def test_callable_kernel_of_the_wrong_shape_is_named(shape, two_blocks):
     A, B = two_blocks
-    with pytest.raises(ValueError, match=r"must return an array of shape \(7, 9\).*pairwise_kernels"):
+    with pytest.raises(
+        ValueError, match=r"must return an array of shape \(7, 9\).*pairwise_kernels"
+    ):
         kernel_matrix(resolved(lambda P, Q: np.zeros(shape)), A, B)
 
 

@@ -53,7 +53,9 @@ def test_mixing_is_the_formula():
     assert_allclose(mix_with_uniform(scores, weight, 1.0), weight / 4)
 
 
-@pytest.mark.parametrize("scores", [np.zeros(3), np.array([1, np.nan, 1]), np.array([1, np.inf, 1])])
+@pytest.mark.parametrize(
+    "scores", [np.zeros(3), np.array([1, np.nan, 1]), np.array([1, np.inf, 1])]
+)
 def test_mixing_without_usable_scores_is_uniform(scores):
     weight = np.array([2.0, 1.0, 1.0])
     assert_allclose(mix_with_uniform(scores, weight, 0.1), weight / 4)
@@ -239,9 +241,7 @@ def test_calibration_gives_each_cell_its_mass():
 
 
 @given(
-    st.lists(
-        st.tuples(st.integers(0, 5), st.floats(1e-3, 1e3)), min_size=1, max_size=20
-    ),
+    st.lists(st.tuples(st.integers(0, 5), st.floats(1e-3, 1e3)), min_size=1, max_size=20),
     st.lists(st.floats(1e-3, 1e3), min_size=6, max_size=6),
 )
 def test_calibration_keeps_the_total_mass(sample, mass):

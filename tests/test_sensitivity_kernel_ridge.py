@@ -148,7 +148,7 @@ def front(rows, Y, alpha, budget=20, kernel=KERNEL, units=None, seed=0):
 
 def test_targets_are_centred_by_weight():
     rows, K, Y = problem()
-    fit = front(rows, Y + [100.0, -7.0], 0.2)
+    fit = front(rows, Y + np.array([100.0, -7.0]), 0.2)
     leverage, share = ridge_sensitivities(K, Y, rows.weight, 0.2)
     assert_allclose(fit.leverage, leverage, rtol=1e-7)
     assert_allclose(fit.residual, share, rtol=1e-6, atol=1e-12)

@@ -99,7 +99,7 @@ def test_sensitivities_bound_the_share_in_the_cost_of_any_centres(X, k, seed):
     assume(len(X) > k)
     rng = np.random.default_rng(seed)
     weight = rng.uniform(0.2, 5, len(X))
-    rows, clustering, s = score(X, weight, k, seed=seed)
+    _, clustering, s = score(X, weight, k, seed=seed)
     # The premise, that the rough centres are good enough, is met by far on data so small.
     scattered = [X[rng.permutation(len(X))[:k]] for _ in range(40)]
     random_centres = [rng.uniform(-8, 8, (k, X.shape[1])) for _ in range(40)]

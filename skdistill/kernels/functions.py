@@ -30,7 +30,7 @@ class Kernel:
     Attributes
     ----------
     name : str or callable
-        One of `KERNELS`, or a function of two arrays (a, d) and (b, d) that returns an (a, b) array.
+        One of `KERNELS`, or a function of arrays (a, d) and (b, d) that returns an (a, b) array.
     gamma : float
         Coefficient of rbf, laplacian and polynomial.
     degree, coef0 : float

@@ -103,4 +103,3 @@ def cholesky_with_jitter(A: np.ndarray) -> np.ndarray:
                 scipy.linalg.LinAlgWarning,
                 stacklevel=2,
             )
-

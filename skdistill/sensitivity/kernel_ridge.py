@@ -1,8 +1,8 @@
 r"""Sensitivities for kernel ridge regression (our derivation; proof in the mathematics page).
 
-For ``L(f) = sum_i w_i |f(x_i) - y_i|^2 + alpha |f|^2`` with minimiser f* and minimum L*, the largest
-share that row i has in L(f), over all f of the RKHS, is its ridge leverage score plus its share of
-the optimal loss,
+For ``L(f) = sum_i w_i |f(x_i) - y_i|^2 + alpha |f|^2`` with minimiser f* and minimum L*, the
+largest share that row i has in L(f), over all f of the RKHS, is its ridge leverage score plus its
+share of the optimal loss,
 
 .. math:: s_i = \tau_i + w_i \|f^*(x_i) - y_i\|^2 / L^*, \qquad
           \tau_i = (K (K + \alpha W^{-1})^{-1})_{ii}.
@@ -43,8 +43,8 @@ class RidgeScores:
     leverage : float64 ndarray of shape (u,), in [0, 1]
         Ridge leverage scores: exact, or upper bounds.
     leverage_estimate : float64 ndarray of shape (u,), in [0, 1]
-        The same, estimated from both sides: much closer than the bound, without its certainty. Equal
-        to `leverage` where that is exact.
+        The same, estimated from both sides: much closer than the bound, without its certainty.
+        Equal to `leverage` where that is exact.
     residual : float64 ndarray of shape (u,)
         Share of the loss, ``w_i |f(x_i) - y_i|^2 / L(f)``; zeros without a target.
     cell : int ndarray of shape (u,)
@@ -271,7 +271,16 @@ class _LandmarkBasis:
     device: Any
 
     @classmethod
-    def build(cls, rows, kernel, units, alpha, landmarks, device) -> _LandmarkBasis:
+    def build(
+        cls,
+        rows: Rows,
+        kernel: Kernel,
+        units: Units,
+        alpha: float,
+        landmarks: np.ndarray,
+        device: Any,
+    ) -> _LandmarkBasis:
+        """Solve the landmarks' eigenproblem in float64; work in float32 where the ridge allows."""
         exact = _float64_features(rows, landmarks, units)
         K = kernel(exact, exact).numpy()
         root = np.sqrt(rows.weight[landmarks])[:, None]

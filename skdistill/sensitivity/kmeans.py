@@ -7,14 +7,12 @@ gives each row's distance and cluster, which bound its share in the cost of *any
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.cluster import KMeans, kmeans_plusplus
-from sklearn.exceptions import ConvergenceWarning
 
 from .. import _torch as torch
 from .._device import for_each_block, tile_rows
@@ -89,7 +87,7 @@ def kmeans_scores(clustering: Clustering, weight: np.ndarray, approx_factor: flo
 
 
 def default_n_clusters(budget: int) -> int:
-    """Number of clusters for ``n_clusters="auto"``: the benchmark's best over budgets."""
+    """Return the number of clusters for ``n_clusters="auto"``."""
     return int(np.clip(budget // 20, 2, 100))
 
 
@@ -112,12 +110,10 @@ def rough_clustering(
     seeds, _ = kmeans_plusplus(
         features.astype(np.float64), n_clusters, sample_weight=pool_weight, random_state=rng
     )
-    if LLOYD_STEPS and n_clusters > 1:
-        solver = KMeans(n_clusters, init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
-        with warnings.catch_warnings():
-            # Rows that single precision cannot tell apart leave clusters empty: no harm here.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            seeds = solver.fit(features, sample_weight=pool_weight).cluster_centers_
+    seeds = np.unique(seeds, axis=0)  # fewer where the pool has fewer distinct features
+    if len(seeds) > 1:
+        solver = KMeans(len(seeds), init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
+        seeds = solver.fit(features, sample_weight=pool_weight).cluster_centers_
     label, distance2 = assign(rows, np.asarray(seeds), units, device)
     return Clustering(seeds, label, distance2)
 

@@ -45,7 +45,7 @@ def model_losses(
     loss: str,
     estimator: Any,
     X: Any,
-    y: np.ndarray,
+    y: Any,
     target: Target,
     rows: Rows,
     strata: np.ndarray | None,
@@ -104,20 +104,21 @@ def model_losses(
     takes_weights = weight_keyword(model) is not None
     fit_weighted(model, X[pilot], y[pilot], pilot_weight, takes_weights)
     values = target.values
+    assert values is not None  # a target without values was refused before
     losses = np.empty(X.shape[0])
     block = max(256, CPU_TILE_ELEMENTS // X.shape[1])
     for start in range(0, X.shape[0], block):
-        rows = slice(start, start + block)
+        part = slice(start, start + block)
         if classes is None:
-            predicted = np.asarray(model.predict(X[rows]), dtype=np.float64)
+            predicted = np.asarray(model.predict(X[part]), dtype=np.float64)
             predicted = predicted.reshape(len(predicted), -1)
         else:
-            predicted = _class_outputs(model, X[rows], classes)
+            predicted = _class_outputs(model, X[part], classes)
         if loss == "cross_entropy":
-            p = np.einsum("ij,ij->i", predicted, values[rows])
-            losses[rows] = np.abs(np.log(np.clip(p, 1e-12, 1)))  # -log(1) would be -0.0
+            p = np.einsum("ij,ij->i", predicted, values[part])
+            losses[part] = np.abs(np.log(np.clip(p, 1e-12, 1)))  # -log(1) would be -0.0
         else:
-            losses[rows] = ((predicted - values[rows]) ** 2).sum(1)
+            losses[part] = ((predicted - values[part]) ** 2).sum(1)
     return losses
 
 
