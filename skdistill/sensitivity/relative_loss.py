@@ -88,10 +88,12 @@ def model_losses(
                 f"loss='cross_entropy' needs one column of classes as y, got {target.kind}; use "
                 "loss='squared_error' or 'kernel_ridge'."
             )
-        if len(classes) == 1:
+    if classes is not None and target.codes is not None:
+        present = np.unique(target.codes[rows.index])
+        if len(present) == 1:
             raise ValueError(
-                f"loss='cross_entropy' needs at least two classes, but y holds 1 class, "
-                f"{classes[0]!r}; use loss='kmeans'."
+                f"loss={loss!r} needs at least two classes, but y holds 1 class of positive "
+                f"weight, {classes[present[0]]!r}; use loss='kmeans'."
             )
     model = reference_model(classes is not None) if estimator is None else estimator
     if loss == "cross_entropy" and not hasattr(model, "predict_proba"):
@@ -100,6 +102,7 @@ def model_losses(
             "use another one, or loss='squared_error'."
         )
     pilot, pilot_weight = draw_pool(rows, PILOT_ROWS, rng, strata)
+    pilot_weight /= pilot_weight.mean()  # or their unit would set the model's regularisation
     pilot = rows.index[pilot]
     takes_weights = weight_keyword(model) is not None
     fit_weighted(model, X[pilot], y[pilot], pilot_weight, takes_weights)
