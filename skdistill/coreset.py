@@ -360,8 +360,7 @@ default="kmeans"
     def _score(self, task: _Task) -> Scores:
         """Scores of the distinct rows under the loss asked for."""
         data, rows = task.data, task.rows
-        if hasattr(self, "alpha_"):
-            del self.alpha_  # of an earlier fit with another loss
+        self.__dict__.pop("alpha_", None)  # of an earlier fit with another loss
         if self.loss == "kmeans":
             n_clusters = (
                 kmeans.default_n_clusters(task.budget)
