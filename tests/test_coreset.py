@@ -676,7 +676,8 @@ def test_in_a_pipeline_and_a_grid(digits):
 def test_frozen_estimator_in_a_pipeline(digits):
     X, y = digits
     coreset = SensitivityCoreset(100, random_state=0).fit(X, y)
-    pipe = make_pipeline(FrozenEstimator(coreset), RidgeClassifier(alpha=1e-3)).fit(X[:900], y[:900])
+    pipe = make_pipeline(FrozenEstimator(coreset), RidgeClassifier(alpha=1e-3))
+    pipe.fit(X[:900], y[:900])
     assert_array_equal(pipe[0].transform(X), coreset.transform(X))
     assert pipe.score(X[900:], y[900:]) > 0.85
 

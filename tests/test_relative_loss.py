@@ -107,6 +107,7 @@ def test_the_model_is_fitted_with_weights():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 2))
     y, weight = X[:, 0] + rng.normal(size=60), rng.uniform(0.1, 10, 60)
+    weight /= weight.mean()
     losses = losses_of("squared_error", X, y, make_pipeline(StandardScaler(), Ridge()), weight)
     model = make_pipeline(StandardScaler(), Ridge()).fit(X, y, ridge__sample_weight=weight)
     assert_allclose(losses, (model.predict(X) - y) ** 2)
@@ -265,7 +266,10 @@ def test_cross_entropy_names_what_it_cannot_take():
     X = np.random.default_rng(0).normal(size=(20, 2))
     with pytest.raises(ValueError, match="got multilabel; use loss='squared_error'"):
         losses_of("cross_entropy", X, (X > 0).astype(int))
-    with pytest.raises(ValueError, match="at least two classes, but y holds 1 class"):
-        losses_of("cross_entropy", X, np.ones(20, dtype=int))
+    for loss in ("cross_entropy", "squared_error"):
+        with pytest.raises(ValueError, match="at least two classes, but y holds 1 class"):
+            losses_of(loss, X, np.ones(20, dtype=int))
+        with pytest.raises(ValueError, match=r"1 class of positive weight, .*1"):
+            losses_of(loss, X, np.arange(20) % 2, weight=np.arange(20) % 2 + 0.0)
     with pytest.raises(ValueError, match="predict_proba"):
         losses_of("cross_entropy", X, (X[:, 0] > 0).astype(int), RidgeClassifier())
