@@ -360,6 +360,7 @@ default="kmeans"
     def _score(self, task: _Task) -> Scores:
         """Scores of the distinct rows under the loss asked for."""
         data, rows = task.data, task.rows
+        self.__dict__.pop("alpha_", None)  # of an earlier fit with another loss
         if self.loss == "kmeans":
             n_clusters = (
                 kmeans.default_n_clusters(task.budget)
