@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .coreset import SensitivityCoreset
 from .data import DistilledData
+from .meta import DistilledClassifier, DistilledRegressor
 
-__all__ = ["DistilledData", "SensitivityCoreset"]
+__all__ = ["DistilledClassifier", "DistilledData", "DistilledRegressor", "SensitivityCoreset"]
 __version__ = "0.1.0"

@@ -85,8 +85,6 @@ def weight_keyword(estimator: Any) -> str | None:
     In a Pipeline that is the last step: were the weights sent to an earlier scaler alone, the model
     would silently go without. None means that the weights cannot be passed.
     """
-    if has_fit_parameter(estimator, "sample_weight"):
-        return "sample_weight"
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
         inner = weight_keyword(last)
@@ -96,6 +94,7 @@ def weight_keyword(estimator: Any) -> str | None:
         inner = estimator.regressor
         return "sample_weight" if inner is None else weight_keyword(inner)
     if isinstance(estimator, _ENSEMBLES):
+        # Asked first: where their fit names sample_weight, the members may still take none.
         members = [member for _, member in estimator.estimators if member != "drop"]
         members.append(getattr(estimator, "final_estimator", None))
         takes = (weight_keyword(m) == "sample_weight" for m in members if m is not None)
@@ -103,4 +102,4 @@ def weight_keyword(estimator: Any) -> str | None:
     for router, parameter in _FORWARDING:
         if isinstance(estimator, router):
             return weight_keyword(getattr(estimator, parameter))
-    return None
+    return "sample_weight" if has_fit_parameter(estimator, "sample_weight") else None

@@ -159,7 +159,7 @@ def _feature_frame(small: DistilledData) -> Any:
 
     if is_frame(small.X):
         return small.X.copy()
-    names = small.feature_names
+    names: Any = small.feature_names
     if names is None:
         names = [f"x{j}" for j in range(small.X.shape[1])]
     if sparse.issparse(small.X):

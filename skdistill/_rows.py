@@ -19,6 +19,7 @@ from ._device import CPU_TILE_ELEMENTS
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: an odd number with well spread bits
 _COMPARE_ROWS = 2**14  # rows compared at a time when hashes agree
+_SUM_ROWS = 2**12  # rows summed up in single precision before double precision takes over
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Rows:
         Hash of its content: a canonical order.
     inverse : int64 ndarray of shape (n,) or None
         Distinct row of each input row, -1 for zero weight; None where ``index`` is ``arange(n)``.
+    order : int64 ndarray of shape (u,) or None
+        Order of the keys, where it is known already.
     """
 
     X: Any
@@ -44,6 +47,7 @@ class Rows:
     weight: np.ndarray
     key: np.ndarray
     inverse: np.ndarray | None
+    order: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -76,13 +80,16 @@ class Rows:
         integers is several times faster than a lexicographic sort of columns.
         """
         if cell is None:
-            order = np.argsort(self.key)
+            order = np.argsort(self.key) if self.order is None else self.order
         else:
             # The bits of non-negative floats order like the floats.
             bits = np.ascontiguousarray(rank, dtype=np.float32).view(np.uint32)
             word = (cell.astype(np.uint64) << np.uint64(48)) | (self.key >> np.uint64(48))
             word |= bits.astype(np.uint64) << np.uint64(16)
             order = np.argsort(word)
+            ordered = word[order]
+            if (ordered[1:] == ordered[:-1]).any():  # too many for the front of the hash
+                order = np.lexsort((self.key, word))
         if strata is not None:
             order = order[np.argsort(strata[order], kind="stable")]
         return order
@@ -169,7 +176,7 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
     weighted = sample_weight is not None
     if not same.any() and not (weighted and (sample_weight == 0).any()):
         weight = sample_weight.astype(np.float64) if weighted else np.ones(n)
-        return _ordered(X, np.arange(n), weight, key, None)
+        return _ordered(X, np.arange(n), weight, key, None, order)
 
     group = np.empty(n, dtype=np.int64)
     group[order] = np.cumsum(~same) - 1
@@ -184,14 +191,14 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
     return _ordered(X, first[kept], weight[kept], key[first[kept]], number[group])
 
 
-def _ordered(X, index, weight, key, inverse) -> Rows:
+def _ordered(X, index, weight, key, inverse, order=None) -> Rows:
     """Put few rows in canonical order; leave many in memory order, which reads faster.
 
     Where all rows fit one tile, the order of the input then has no influence at all, not even
     through rounding.
     """
     if len(index) * X.shape[1] > CPU_TILE_ELEMENTS:
-        return Rows(X, index, weight, key, inverse)
+        return Rows(X, index, weight, key, inverse, order)
     order = np.argsort(key, kind="stable")
     if inverse is None:
         inverse = np.arange(len(index))
@@ -202,7 +209,7 @@ def _ordered(X, index, weight, key, inverse) -> Rows:
 
 
 def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
-    """64-bit hash of each row's values, one pass; a CSR row hashes as its dense twin.
+    """64-bit hash of each row's values, in one pass.
 
     Parameters
     ----------
@@ -216,30 +223,24 @@ def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
     """
     n, d = X.shape
     dtype = float_type(X.dtype)
-    words_per_row = d
+    rng = np.random.default_rng(salt)  # fixed: equal rows must hash alike in every process
+    multiplier = rng.integers(0, 2**63, d, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     if sp.issparse(X):
-        multiplier = _multipliers(d, salt)
-        words = _mixed(_words(X.data.astype(dtype), pairs=False))
+        words = _mixed(_words(np.add(X.data, 0, dtype=dtype)))  # a zero mixes to zero
         return sp.csr_matrix((words, X.indices, X.indptr), shape=X.shape) @ multiplier
-    pairs = dtype == np.float32 and d % 2 == 0
-    words_per_row = d // 2 if pairs else d
-    multiplier = _multipliers(words_per_row, salt)
     hashes = np.empty(n, dtype=np.uint64)
     step = max(1, CPU_TILE_ELEMENTS // max(1, d))
     for start in range(0, n, step):
         # Adding zero copies the block and turns -0.0 into 0.0, which compares equal to it.
         block = np.add(X[start : start + step], 0, dtype=dtype, order="C")
-        hashes[start : start + step] = _mixed(_words(block, pairs)) @ multiplier
+        words = _words(block)
+        hashes[start : start + step] = _mixed(words) @ multiplier[: words.shape[1]]
     return hashes
 
 
-def _multipliers(count: int, salt: int) -> np.ndarray:
-    rng = np.random.default_rng(salt)  # fixed: equal rows must hash alike in every process
-    return rng.integers(0, 2**63, count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-
-
-def _words(values: np.ndarray, pairs: bool) -> np.ndarray:
-    if values.dtype == np.float64 or pairs:
+def _words(values: np.ndarray) -> np.ndarray:
+    """Bits of floats as uint64; two neighbours of single precision share a word where they can."""
+    if values.dtype == np.float64 or (values.ndim == 2 and values.shape[1] % 2 == 0):
         return values.view(np.uint64)
     return values.view(np.uint32).astype(np.uint64)
 
@@ -290,22 +291,35 @@ def weighted_moments(X: Any, sample_weight: np.ndarray | None) -> Moments:
         mean = np.asarray(weights @ X).ravel() / total
         square = float((weights @ X.multiply(X)).sum() / total) / d
         return Moments(mean, max(0.0, square - float(mean.mean()) ** 2))
-    dtype = float_type(X.dtype)
-    origin = torch.from_numpy(X[0].astype(dtype))  # a shift near the data keeps squares accurate
+    first, second, origin = _sums_about_origin(X, sample_weight, float_type(X.dtype))
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        assert_all_finite(X, input_name="X")
+    if not 1e-30 < second.max() < np.inf:  # the squares may have left the range of float32
+        first, second, origin = _sums_about_origin(X, sample_weight, np.dtype(np.float64))
+    mean = origin + first
+    second = second - first**2 + (mean - mean.mean()) ** 2
+    return Moments(mean, max(0.0, float(second.mean())))
+
+
+def _sums_about_origin(
+    X: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted means (d,) of ``X - origin`` and its square, and the origin (d,), all float64."""
+    n, d = X.shape
+    # A shift near the data keeps squares accurate; one row alone might be an outlier.
+    near = np.median(X[:: max(1, n // 32)].astype(np.float64), axis=0).astype(dtype)
+    origin = torch.from_numpy(near)
     first, second, total = np.zeros(d), np.zeros(d), 0.0
-    step = max(1, CPU_TILE_ELEMENTS // max(1, d))
+    heaviest = 1.0 if sample_weight is None else sample_weight.max()
+    step = max(1, min(_SUM_ROWS, CPU_TILE_ELEMENTS // max(1, d)))
     for start in range(0, n, step):
         block = as_tensor(X[start : start + step].astype(dtype, copy=False)) - origin
         if sample_weight is None:
             weight = torch.ones(len(block), dtype=block.dtype)
         else:
-            weight = torch.from_numpy(sample_weight[start : start + step].astype(dtype))
+            relative = sample_weight[start : start + step] / heaviest
+            weight = torch.from_numpy(relative.astype(dtype, copy=False))
         first += (weight @ block).double().numpy()
         second += (weight @ block.square_()).double().numpy()
         total += float(weight.sum(dtype=torch.float64))
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        assert_all_finite(X, input_name="X")
-    first /= total
-    mean = origin.double().numpy() + first
-    second = second / total - first**2 + (mean - mean.mean()) ** 2
-    return Moments(mean, max(0.0, float(second.mean())))
+    return first / total, second / total, near.astype(np.float64)

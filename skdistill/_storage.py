@@ -23,7 +23,7 @@ from ._forms import is_frame
 FORMAT = "skdistill.DistilledData"
 VERSION = 1
 
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, Any]
 Spec = dict[str, Any] | None
 
 _NATIVE_KINDS = frozenset("biufcmMSU")
@@ -76,6 +76,10 @@ def read_npz(file: str | PathLike[str] | IO[bytes]) -> dict[str, Any]:
 
 def _read_arrays(file: str | PathLike[str] | IO[bytes]) -> Arrays:
     """Read all arrays of an npz file without running anything in it."""
+    if isinstance(file, str | PathLike):
+        # np.load would leave the file open where it is no zip archive.
+        with open(file, "rb") as stream:
+            return _read_arrays(stream)
     content = np.load(file, allow_pickle=False)
     if isinstance(content, np.ndarray):
         raise ValueError("it holds a single array (npy)")
@@ -224,10 +228,10 @@ def _encode_field(name: str, title: str, series: Any, arrays: Arrays) -> Spec:
         # The dtype has one missing value of its own; None stands for it in the file.
         values = values.where(series.notna(), None)
     try:
-        if pd.api.types.pandas_dtype(spec["dtype"]) != dtype:
-            raise TypeError(f"the dtype has no name that pandas reads back: {dtype!r}")
+        # Some dtypes have a name that pandas itself cannot read.
+        pd.api.types.pandas_dtype(spec["dtype"])
         arrays[name] = _to_text(title, values.tolist())
-    except TypeError as error:
+    except (TypeError, NotImplementedError) as error:
         raise TypeError(
             f"{title} has dtype {dtype}, whose values cannot be stored without pickle ({error}); "
             "convert the column first, e.g. with astype(str), or write the rows with "
@@ -280,10 +284,7 @@ def _to_text(name: str, values: list[Any]) -> np.ndarray:
 
 def _from_text(text: np.ndarray) -> list[Any]:
     """Read the list that :func:`_to_text` wrote."""
-    values = json.loads(text.item())
-    if not isinstance(values, list):
-        raise ValueError("a stored list is not a list.")
-    return values
+    return json.loads(text.item())
 
 
 def _objects(values: list[Any]) -> np.ndarray:

@@ -21,13 +21,12 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from . import _torch as torch
-from ._device import for_each_block, resolve_device, tile_rows
 from ._rows import Moments, Units, float_type
 from ._targets import TARGET_TYPES, Target, encode_target
 from .data import DistilledData
-from .kernels.functions import KERNELS, resolve_kernel
-from .kernels.ridge import RidgeFit, fit_weighted_ridge, inverse_square_root
+from .kernels.functions import KERNELS, Kernel, resolve_kernel
+from .kernels.nystroem import NystroemMap
+from .kernels.ridge import RidgeFit, fit_weighted_ridge
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,8 @@ class BaseDistiller(
         """
         check_is_fitted(self)
         features = self._features(X)
-        return self._kernel_product(features, self.normalization_, float_type(features.dtype))
+        dtype = float_type(features.dtype)
+        return self._map.product(features, self.normalization_, dtype, self.device)
 
     def make_predictor(self) -> KernelRidgePredictor:
         """Fit the predictor that the small set was made for.
@@ -134,7 +134,7 @@ class BaseDistiller(
             raise ValueError(
                 "The distilled rows have no target: fit the distiller with y to make a predictor."
             )
-        K = self._landmark_kernel()
+        K = self._map.landmark_kernel()
         fit = fit_weighted_ridge(K, self._small_targets, small.sample_weight)
         return KernelRidgePredictor(self, fit)
 
@@ -228,9 +228,9 @@ class BaseDistiller(
 
     # The map ---------------------------------------------------------------------------------
 
-    def _set_kernel(self, moments: Moments) -> None:
-        """Resolve the kernel parameters on the training data."""
-        self.kernel_ = resolve_kernel(
+    def _resolve_kernel(self, moments: Moments) -> tuple[Kernel, Units]:
+        """Return the kernel with its parameters resolved, and the shift it allows."""
+        kernel = resolve_kernel(
             self.kernel,
             self.gamma,
             self.degree,
@@ -239,46 +239,28 @@ class BaseDistiller(
             len(moments.mean),
             moments.variance,
         )
-        self._shift = moments.mean if self.kernel_.shift_invariant else np.zeros(len(moments.mean))
+        shift = moments.mean if kernel.shift_invariant else np.zeros(len(moments.mean))
+        return kernel, Units(shift)
 
-    def _set_landmarks(self, components: Any) -> None:
-        """Store the landmarks and the normalisation of the Nystroem map."""
-        self.components_ = components
+    def _set_map(self, kernel: Kernel, components: Any, units: Units) -> None:
+        """Store the landmarks of `transform`."""
+        self._map = NystroemMap(kernel, components, units)
         self._n_features_out = components.shape[0]
-        self.normalization_ = inverse_square_root(self._landmark_kernel(), components.dtype)
 
-    def _landmark_kernel(self) -> np.ndarray:
-        """Kernel matrix (m, m) of the landmarks, float64."""
-        exact = self._map_units().load(
-            self.components_.astype(np.float64), torch.float64, torch.device("cpu")
-        )
-        return self.kernel_(exact, exact).numpy()
+    @property
+    def kernel_(self) -> Kernel:
+        """The kernel with its parameters resolved."""
+        return self._map.kernel
 
-    def _map_units(self) -> Units:
-        return Units(self._shift)
+    @property
+    def components_(self) -> Any:
+        """Features (n_distilled, n_features) of the distilled rows, the landmarks of the map."""
+        return self._map.landmarks
 
-    def _kernel_product(self, features: Any, right: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """``k(features, components_) @ right``, block by block, in the given float type."""
-        device = resolve_device(self.device)
-        units = self._map_units()
-        work_type = torch.float32 if dtype == np.float32 else torch.float64
-        landmarks = units.load(self.components_, work_type, device)
-        factor = torch.from_numpy(right).to(device, work_type)
-        product = np.empty((features.shape[0], right.shape[1]), dtype=dtype)
-
-        sparse = sp.issparse(self.components_)
-
-        def work(start: int, stop: int) -> None:
-            block = features[start:stop]
-            if sp.issparse(block) != sparse:  # fitted on the one form, asked for the other
-                block = sp.csr_matrix(block) if sparse else block.toarray()
-            x = units.load(block, work_type, device)
-            K = self.kernel_(x, landmarks).to(device, work_type)
-            product[start:stop] = (K @ factor).cpu().numpy()
-
-        width = max(features.shape[1], self.components_.shape[0])
-        for_each_block(work, features.shape[0], tile_rows(width, device))
-        return product
+    @property
+    def normalization_(self) -> np.ndarray:
+        """Inverse square root (n_distilled, n_distilled) of the landmarks' kernel matrix."""
+        return self._map.normalization
 
     # Small things ----------------------------------------------------------------------------
 
@@ -318,10 +300,9 @@ class KernelRidgePredictor:
     def predict(self, X: Any) -> np.ndarray:
         """Real-valued outputs (n_samples, n_outputs): one column for each class or output."""
         features = self._distiller._features(X)
-        return (
-            self._distiller._kernel_product(features, self.dual_coef, np.dtype(np.float64))
-            + self.intercept
-        )
+        landmarks, device = self._distiller._map, self._distiller.device
+        outputs = landmarks.product(features, self.dual_coef, np.dtype(np.float64), device)
+        return outputs + self.intercept
 
 
 def _check_two_dimensional(X: Any) -> None:

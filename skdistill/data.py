@@ -91,7 +91,7 @@ class DistilledData:
     Examples
     --------
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from skdistill.data import DistilledData
+    >>> from skdistill import DistilledData
     >>> small = DistilledData(
     ...     [[0.0], [1.0], [3.0]], ["no", "no", "yes"], [10, 5, 2.5], classes=["no", "yes"]
     ... )
@@ -197,7 +197,7 @@ class DistilledData:
 
         Examples
         --------
-        >>> from skdistill.data import DistilledData
+        >>> from skdistill import DistilledData
         >>> DistilledData([[1, 2]], ["a"], [7], indices=[40]).to_pandas(y_name="kind")
             x0  x1 kind  sample_weight
         40   1   2    a            7.0
@@ -229,7 +229,7 @@ class DistilledData:
 
         Examples
         --------
-        >>> from skdistill.data import DistilledData
+        >>> from skdistill import DistilledData
         >>> small = DistilledData([[0.0], [1.0]], ["no", "yes"], classes=["no", "yes"])
         >>> small.to_torch()[1]
         (tensor([1.]), tensor(1), tensor(1.))
@@ -254,7 +254,7 @@ class DistilledData:
         Examples
         --------
         >>> from io import BytesIO
-        >>> from skdistill.data import DistilledData
+        >>> from skdistill import DistilledData
         >>> file = BytesIO()
         >>> DistilledData([[1.5, 2.5]], [3.5]).save(file)
         >>> _ = file.seek(0)

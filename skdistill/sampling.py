@@ -23,7 +23,9 @@ def mix_with_uniform(scores: np.ndarray, weight: np.ndarray, uniform_mixing: flo
     total = scores.sum()
     if not (np.isfinite(total) and total > 0):
         return uniform
-    return (1 - uniform_mixing) * (scores / total) + uniform_mixing * uniform
+    uniform *= uniform_mixing
+    uniform += scores * ((1 - uniform_mixing) / total)
+    return uniform
 
 
 def inclusion_probabilities(
@@ -98,7 +100,8 @@ def _capped(importance: np.ndarray, budget: float) -> np.ndarray:
         probabilities[positive] = 1.0
         probabilities[~positive] = (budget - positive.sum()) / (~positive).sum()
         return probabilities
-    probabilities = importance * (budget / importance.sum())
+    # Divided before it is multiplied: the budget over a denormal sum would be infinite.
+    probabilities = importance / importance.sum() * budget
     certain = np.zeros(len(importance), dtype=bool)
     while True:
         over = probabilities >= 1
@@ -106,9 +109,9 @@ def _capped(importance: np.ndarray, budget: float) -> np.ndarray:
             break
         certain = over
         rest = importance[~certain].sum()
-        probabilities = importance * ((budget - certain.sum()) / rest)
+        probabilities = np.where(certain, 0.0, importance) / rest * (budget - certain.sum())
         probabilities[certain] = 1.0
-    return np.minimum(probabilities, 1.0)
+    return np.minimum(probabilities, 1.0, out=probabilities)
 
 
 def systematic_draw(
@@ -132,8 +135,9 @@ def systematic_draw(
         The rows drawn, in the order of the comb; m is the rounded sum of probabilities.
     """
     certain = probabilities[order] >= 1
-    walk = order[~certain]
-    cumulative = np.cumsum(probabilities[walk])
+    walk = order[~certain] if certain.any() else order
+    cumulative = probabilities[walk]
+    np.cumsum(cumulative, out=cumulative)
     m = round(float(cumulative[-1])) if len(walk) else 0
     ticks = np.arange(m) + rng.uniform()
     # The sum differs from a whole number by rounding (or by the sure rows of small classes).
@@ -230,7 +234,12 @@ def draw_pool(
         Horvitz-Thompson weights.
     """
     order = rows.walk(strata)
-    if len(rows) > n_pool:
+    if len(rows) > n_pool and strata is None and rows.weight.min() == rows.weight.max():
+        # Of equal weights the comb takes rows at equal steps.
+        ticks = (np.arange(n_pool) + rng.uniform()) * (len(rows) / n_pool)
+        order = order[ticks.astype(np.int64)]
+        weight = np.full(n_pool, rows.weight.sum() / n_pool)
+    elif len(rows) > n_pool:
         probabilities = inclusion_probabilities(rows.weight, n_pool, strata)
         order = systematic_draw(probabilities, order, rng)
         weight = rows.weight[order] / probabilities[order]

@@ -104,10 +104,3 @@ def cholesky_with_jitter(A: np.ndarray) -> np.ndarray:
                 stacklevel=2,
             )
 
-
-def inverse_square_root(K: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Symmetric ``K^-1/2`` in float64; directions below the precision of `dtype` are cut off."""
-    values, vectors = scipy.linalg.eigh(K)
-    kept = values > max(len(K) * np.finfo(dtype).eps * values[-1], 0)
-    scaled = vectors[:, kept] / np.sqrt(np.sqrt(values[kept]))
-    return scaled @ scaled.T

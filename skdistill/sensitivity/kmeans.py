@@ -20,7 +20,7 @@ from .._rows import Rows, Units
 from ..sampling import draw_pool
 from .scores import Scores
 
-POOL_ROWS = 20_000  # rows that k-means++ sees; more did not improve the coreset in the benchmark
+POOL_ROWS = (5000, 200)  # rows that k-means++ sees: at least, and for each cluster
 LLOYD_STEPS = 5  # on the pool, after seeding
 
 
@@ -68,7 +68,7 @@ def kmeans_sensitivities(
     """
     mass = np.bincount(label, weights=weight, minlength=n_clusters)
     share = weight / mass[label]
-    row_cost = weight * distance2
+    row_cost = weight * distance2  # float64
     cost = row_cost.sum()
     if cost == 0:
         return share
@@ -99,15 +99,20 @@ def rough_clustering(
     The pool holds each row with probability proportional to its weight, so that heavy rows and
     repeated rows count alike.
     """
-    pool, pool_weight = draw_pool(rows, POOL_ROWS, rng)
+    n_pool = max(POOL_ROWS[0], POOL_ROWS[1] * n_clusters)
+    pool, pool_weight = draw_pool(rows, n_pool, rng)
     dtype = rows.dtype if sp.issparse(rows.X) else torch.float32
     features = units.load(rows.take(pool), dtype, torch.device("cpu"))
     if not sp.issparse(features):
         features = features.numpy()
     n_clusters = min(n_clusters, len(pool))
-    seeds, _ = kmeans_plusplus(features, n_clusters, sample_weight=pool_weight, random_state=rng)
-    if LLOYD_STEPS and n_clusters > 1:
-        solver = KMeans(n_clusters, init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
+    # In float64, because scikit-learn would convert float32 block by block for each centre.
+    seeds, _ = kmeans_plusplus(
+        features.astype(np.float64), n_clusters, sample_weight=pool_weight, random_state=rng
+    )
+    seeds = np.unique(seeds, axis=0)  # fewer where the pool has fewer distinct features
+    if len(seeds) > 1:
+        solver = KMeans(len(seeds), init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
         seeds = solver.fit(features, sample_weight=pool_weight).cluster_centers_
     label, distance2 = assign(rows, np.asarray(seeds), units, device)
     return Clustering(seeds, label, distance2)
@@ -128,7 +133,7 @@ def assign(
     Returns
     -------
     label : int32 ndarray of shape (u,)
-    distance2 : float64 ndarray of shape (u,), in squared `units`
+    distance2 : float32 ndarray of shape (u,), in squared `units`
 
     Notes
     -----
@@ -139,7 +144,7 @@ def assign(
     the result.
     """
     label = np.empty(len(rows), dtype=np.int32)
-    distance2 = np.empty(len(rows))
+    distance2 = np.empty(len(rows), dtype=np.float32)
     if sp.issparse(rows.X):
         work = _sparse_assignment(rows, centres, units, label, distance2)
         device = torch.device("cpu")

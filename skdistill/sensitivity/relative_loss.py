@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -25,7 +24,7 @@ from .scores import Scores
 PILOT_ROWS = 10_000  # rows that the reference model is fitted on
 
 
-def reference_model(classification: bool) -> BaseEstimator:
+def reference_model(classification: bool) -> Any:
     """Linear model on scaled features: logistic regression for classes, ridge for numbers."""
     # A rough fit is enough to tell hard rows from easy ones.
     model = LogisticRegression(tol=1e-2, max_iter=1000) if classification else Ridge()
@@ -42,7 +41,7 @@ def relative_scores(losses: np.ndarray, weight: np.ndarray) -> Scores:
 
 def model_losses(
     loss: str,
-    estimator: BaseEstimator | None,
+    estimator: Any,
     X: Any,
     y: np.ndarray,
     target: Target,
@@ -56,7 +55,7 @@ def model_losses(
     ----------
     loss : {"cross_entropy", "squared_error"}
     estimator : estimator or None
-        None takes `reference_model`. A `FrozenEstimator` is used as it is.
+        Fitted in place. None takes `reference_model`.
     X : ndarray or csr_matrix of shape (n, d)
     y : ndarray of shape (n,) or (n, q)
         The user's labels or numbers.
@@ -87,7 +86,7 @@ def model_losses(
                 f"loss='cross_entropy' needs at least two classes, but y holds 1 class, "
                 f"{classes[0]!r}; use loss='kmeans'."
             )
-    model = reference_model(classes is not None) if estimator is None else clone(estimator)
+    model = reference_model(classes is not None) if estimator is None else estimator
     if loss == "cross_entropy" and not hasattr(model, "predict_proba"):
         raise ValueError(
             f"loss='cross_entropy' needs an estimator with predict_proba, got {model!r}; "

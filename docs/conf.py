@@ -1,0 +1,104 @@
+"""Settings of the documentation build: ``sphinx-build -W docs docs/_build/html``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+from docutils import nodes
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+sys.path.insert(0, os.path.abspath(".."))
+
+import skdistill
+
+project = "skdistill"
+author = "the skdistill developers"
+copyright = "2026, the skdistill developers"
+version = release = skdistill.__version__
+
+extensions = [
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.doctest",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "auto_examples/**/*.ipynb", "auto_examples/**/*.py.md5"]
+default_role = "py:obj"
+nitpicky = False
+
+autosummary_generate = True
+autodoc_default_options = {"inherited-members": True, "member-order": "groupwise"}
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+doctest_global_setup = "import numpy as np"
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+toc_object_entries_show_parents = "hide"
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"skdistill {version}"
+html_theme_options = {
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "show_prev_next": False,
+}
+html_sidebars = {"getting_started": [], "mathematics": []}
+html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("skdistill",),
+    "reference_url": {"skdistill": None},
+    "only_warn_on_example_error": False,
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "plot_gallery": True,
+}
+
+# Docstrings inherited from scikit-learn refer to labels of its own documentation.
+SCIKIT_LEARN = {
+    "accuracy_score": "modules/model_evaluation.html#accuracy-score",
+    "df_output_transform": "modules/df_output_transform.html",
+    "meta-estimator": "glossary.html#term-meta-estimator",
+    "metadata_routing": "metadata_routing.html",
+    "r2_score": "modules/model_evaluation.html#r2-score-the-coefficient-of-determination",
+    "sphx_glr_auto_examples_miscellaneous_plot_set_output.py": (
+        "auto_examples/miscellaneous/plot_set_output.html"
+    ),
+}
+
+
+def link_to_scikit_learn(app, env, node, contnode):
+    """Point a reference that this documentation does not have to scikit-learn's."""
+    page = SCIKIT_LEARN.get(node["reftarget"])
+    if page is None:
+        return None
+    uri = f"https://scikit-learn.org/stable/{page}"
+    return nodes.reference("", "", contnode, internal=False, refuri=uri)
+
+
+def setup(app):
+    """Connect what is defined here."""
+    app.connect("missing-reference", link_to_scikit_learn)
+
+
+# An example that warns teaches the warning: the gallery is built with warnings as errors.
+warnings.filterwarnings("error", module=r"skdistill\.")

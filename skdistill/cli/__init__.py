@@ -1,0 +1,50 @@
+"""Reduce a table to a few weighted rows, from the command line.
+
+``python -m skdistill SOURCE`` splits a table, chooses a small set of its training rows, and shows
+what the set is worth: one estimator trained on all rows, on the small set and on as many uniform
+rows. ``-o`` writes the small set, ``--picture`` draws it.
+
+    python -m skdistill digits
+    python -m skdistill houses.csv --target price -n 500 -o small.csv --picture small.png
+
+The same from Python:
+
+>>> from skdistill.cli import main
+>>> main(["diabetes", "-n", "100"])  # doctest: +ELLIPSIS
+diabetes: 442 rows, 10 columns; target progression: 214 numbers, regression
+...
+0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .arguments import make_parser
+from .job import run
+from .table import InputError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, default=None
+        The arguments; None takes those of the process.
+
+    Returns
+    -------
+    int
+        0. Input that cannot be worked with ends the process with status 2 and one line on
+        stderr; an error of the program itself shows its traceback.
+    """
+    parser = make_parser()
+    options = parser.parse_args(argv)
+    try:
+        run(options)
+    except InputError as error:
+        parser.error(str(error))
+    return 0

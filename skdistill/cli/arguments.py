@@ -1,0 +1,104 @@
+"""The arguments of ``python -m skdistill``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from ..coreset import LOSSES
+from .compare import ESTIMATORS
+from .job import DEFAULT_ROWS
+from .methods import METHODS
+from .table import EMBEDDED, FORMATS
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints take one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message alone and leave with status 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``python -m skdistill``.
+
+    Returns
+    -------
+    ArgumentParser
+        Complains in one line and with status 2.
+    """
+    parser = _Parser(
+        prog="python -m skdistill",
+        description="Reduce a table to a few weighted rows, and show what they are worth: an"
+        " estimator trained on all rows, on the small set, and on as many uniform rows.",
+    )
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help=f"{', '.join(EMBEDDED)}, or a file: {' '.join(FORMATS)}")
+    add(
+        "--target",
+        metavar="COLUMN",
+        help="what to predict (default: the column named target,"
+        " label, class or y, else the last; in npz files the array y)",
+    )
+    add(
+        "--drop",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="a column that is no feature, such as a name or number of the row; repeatable",
+    )
+    add(
+        "--task",
+        choices=("auto", "classification", "regression"),
+        default="auto",
+        help="auto guesses by the values of the target",
+    )
+    add(
+        "-n",
+        "--n-samples",
+        type=_whole_number,
+        metavar="N",
+        help=f"rows of the small set (default: {DEFAULT_ROWS}, or half of so few rows)",
+    )
+    add("--method", choices=tuple(METHODS), default="coreset", help="how to make the small set")
+    add("--loss", choices=LOSSES, help="what rows are important for (default: the method's own)")
+    add(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="write the small set, original columns and weights, in the format of its suffix",
+    )
+    add(
+        "--estimator",
+        choices=ESTIMATORS,
+        help="what to train for the comparison (default: logistic for classes, ridge for numbers)",
+    )
+    add(
+        "--test-size",
+        type=_share,
+        default=0.25,
+        metavar="SHARE",
+        help="share of the rows to test on (default: 0.25)",
+    )
+    add("--seed", type=_whole_number, default=0, help="decides every random choice (default: 0)")
+    add("--picture", metavar="FILE", help="draw the small set and the scores (png, pdf, svg)")
+    return parser
+
+
+def _whole_number(text: str) -> int:
+    """Parse a number of rows or a seed."""
+    if not (text.isdecimal() and int(text) < 2**32):  # what NumPy takes as a seed
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number below 2^32")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    """Parse a number between 0 and 1, both excluded."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
+    return number

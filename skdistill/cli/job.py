@@ -1,0 +1,127 @@
+"""One run of the command line: read, split, reduce, compare, write, draw."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+from .compare import MAX_ROWS_KERNEL_RIDGE, compare, make_estimator
+from .methods import METHODS
+from .preprocess import make_preprocessor
+from .reading import read_table
+from .report import describe_small_set, describe_table, draw, footnote, format_table
+from .table import InputError
+from .task import check_target, guess_task, split_rows
+from .writing import check_output, output_format, write_rows
+
+DEFAULT_ROWS = 200
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the options say; everything is checked before the work begins.
+
+    Parameters
+    ----------
+    options : Namespace
+        From the parser of `make_parser`.
+
+    Raises
+    ------
+    InputError
+        If the input, the options or the output cannot be worked with.
+    """
+    check_output(options.output, "-o", options.source)
+    _check_picture(options.picture, options.source)
+    table = read_table(options.source, options.target, tuple(options.drop))
+    if options.output:
+        output_format(options.output, table)
+    task = guess_task(table.y) if options.task == "auto" else options.task
+    y, labels = check_target(table, task)
+    train, test = split_rows(y, task, options.test_size, options.seed)
+    X_train, X_test = _safe_indexing(table.X, train), _safe_indexing(table.X, test)
+    m = _check_budget(options.n_samples, len(train), labels, table.target)
+    estimator_name = _check_names(options, task)
+    preprocessor, encoded = make_preprocessor(X_train, share_scale=table.is_images)
+    print(describe_table(table, task, labels))
+    print(f"features: {encoded}")
+
+    import_module("torch")  # now, so that the seconds below are those of the method
+    distiller = METHODS[options.method](m, options.loss, preprocessor, task, options.seed)
+    start = perf_counter()
+    with warnings.catch_warnings():  # what follows says the same in the output
+        warnings.filterwarnings("ignore", ".*distinct rows of positive weight", UserWarning)
+        small = distiller.fit_distill(X_train, y[train])
+    seconds = perf_counter() - start
+    print(describe_small_set(small, distiller, len(train), seconds), end="\n\n")
+
+    weights = None if estimator_name == "knn" else small.sample_weight
+    contenders = compare(
+        make_estimator(estimator_name, task, len(small), options.seed),
+        preprocessor,
+        task,
+        (X_train, y[train]),
+        (small.X, small.y, weights),
+        (X_test, y[test]),
+        max_rows=MAX_ROWS_KERNEL_RIDGE if estimator_name == "krr" else None,
+        seed=options.seed,
+    )
+    score_name = "accuracy" if task == "classification" else "R2"
+    print(format_table(contenders, estimator_name, score_name))
+    print(footnote(estimator_name, len(test), len(train)))
+    if options.output:
+        chosen = train[small.indices]
+        column = write_rows(table, chosen, small.sample_weight, options.output, classes=labels)
+        print(f"wrote {options.output}: {len(chosen):,} rows, weights in {column!r}")
+    if options.picture:
+        what = f"{score_name} of {estimator_name} on {len(test):,} test rows"
+        draw(
+            options.picture, table, small, X_train, y[train], labels, preprocessor, contenders, what
+        )
+        print(f"drew {options.picture}")
+
+
+def _check_budget(n: int | None, n_train: int, labels: np.ndarray | None, target: str) -> int:
+    """Return the rows of the small set: by default 200, or half of at most 200 rows."""
+    least = 2 if labels is None else len(labels)
+    if n is None:
+        n = DEFAULT_ROWS if n_train > DEFAULT_ROWS else max(least, n_train // 2)
+    if n > n_train:
+        raise InputError(f"-n {n:,} is more than the {n_train:,} training rows")
+    if n < least:
+        what = "the 2 rows that any model needs" if labels is None else f"the {least:,} classes of"
+        raise InputError(
+            f"-n {n:,} is less than {what}" + (f" {target!r}" if labels is not None else "")
+        )
+    return n
+
+
+def _check_names(options: argparse.Namespace, task: str) -> str:
+    """Return the name of the estimator; refuse names that do not go with the task."""
+    name = options.estimator or ("logistic" if task == "classification" else "ridge")
+    if task == "regression" and name == "logistic":
+        raise InputError(
+            "--estimator logistic is for classes; take ridge, or --task classification"
+        )
+    if task == "regression" and options.loss == "cross_entropy":
+        raise InputError("--loss cross_entropy is for classes; take squared_error or kernel_ridge")
+    return name
+
+
+def _check_picture(path: str | None, source: str) -> None:
+    """Refuse a picture that cannot be drawn or written."""
+    if path is None:
+        return
+    try:
+        from matplotlib.backend_bases import FigureCanvasBase
+    except ImportError as error:
+        raise InputError('--picture needs matplotlib: pip install "skdistill[plot]"') from error
+    suffixes = FigureCanvasBase.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in suffixes:
+        raise InputError(f"--picture {path!r} must end in one of {', '.join(sorted(suffixes))}")
+    check_output(path, "--picture", source)

@@ -1,0 +1,222 @@
+"""Read the table that the command line reduces.
+
+A csv, tsv or parquet file goes through pandas, which is imported when such a file is met; the
+embedded tables and npz files need NumPy alone. Whatever cannot be read ends in an `InputError`,
+whose message is meant for the person at the keyboard.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_diabetes, load_digits
+
+from .table import (
+    EMBEDDED,
+    FORMATS,
+    TEXT_SEPARATORS,
+    InputError,
+    Table,
+    import_pandas,
+)
+
+TARGET_NAMES = ("target", "label", "class", "y")
+
+
+def read_table(source: str, target: str | None = None, drop: tuple[str, ...] = ()) -> Table:
+    """Read an embedded table by its name, or a csv, tsv, parquet or npz file.
+
+    Parameters
+    ----------
+    source : str
+        One of `EMBEDDED`, or the path of a file whose suffix is one of `FORMATS`.
+
+    target : str, default=None
+        Column (npz: array) to predict. None takes the first of `TARGET_NAMES` that exists,
+        in upper or lower case, and else the last column.
+
+    drop : tuple of str, default=()
+        Columns that are no features. They are written with the others all the same.
+
+    Returns
+    -------
+    Table
+        At least one row, one feature and a target without missing values.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, format or column, or the table cannot be learnt from.
+    """
+    if source in EMBEDDED and not Path(source).exists():
+        if target is not None or drop:
+            raise InputError(f"--target and --drop are for files; {source} is embedded")
+        return _load_embedded(source)
+    path = Path(source)
+    if not path.exists():
+        raise InputError(
+            f"there is no file {source!r}; SOURCE is {', '.join(EMBEDDED)} or a file ending in"
+            f" {', '.join(FORMATS)}"
+        )
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(f"{source!r} must end in one of {', '.join(FORMATS)}")
+    table = _read_npz(path, target) if suffix == ".npz" else _read_frame(path, suffix, target, drop)
+    if table.X.shape[0] == 0:
+        raise InputError(f"{source!r} is empty: it has no rows")
+    if table.X.shape[1] == 0:
+        raise InputError(f"{source!r} has no column besides the target {table.target!r}")
+    _check_target(table)
+    return table
+
+
+def _load_embedded(name: str) -> Table:
+    """Load one of the tables that come with scikit-learn."""
+    if name == "digits":
+        X, y = load_digits(return_X_y=True)
+        return Table(name, X, y, "digit", row_shape=(8, 8))
+    data = load_diabetes(scaled=False)
+    return Table(
+        name, data.data, data.target, "progression", feature_names=list(data.feature_names)
+    )
+
+
+def _read_npz(path: Path, target: str | None) -> Table:
+    """Read the arrays X and y (or the array named by `target`) of an npz file."""
+    arrays = _reading(path, lambda: _load_arrays(path))
+    keys = list(arrays)
+    if "X" not in arrays:
+        raise InputError(f"{str(path)!r} has no array X; it holds {', '.join(keys) or 'nothing'}")
+    candidates = [key for key in keys if key.lower() in TARGET_NAMES]
+    name = target or ("y" if "y" in keys else next(iter(candidates), "y"))
+    if name not in arrays or name == "X":
+        raise InputError(f"{str(path)!r} has no target array {name!r}; it holds {', '.join(keys)}")
+    X, y = arrays["X"], arrays[name]
+    if X.ndim < 2:
+        raise InputError(f"X in {str(path)!r} must be 2-D, rows and columns; it is {X.ndim}-D")
+    if X.dtype.kind not in "fiub":
+        raise InputError(f"X in {str(path)!r} must hold real numbers; its dtype is {X.dtype}")
+    if y.shape != X.shape[:1]:
+        raise InputError(
+            f"{name!r} in {str(path)!r} must hold one value a row; it has shape {y.shape} and X"
+            f" {X.shape}"
+        )
+    if np.isinf(X).any():
+        raise InputError(f"X in {str(path)!r} holds infinity; replace it by NaN or a number")
+    names = arrays.get("feature_names")
+    known = names is not None and names.shape == X.shape[1:]
+    return Table(
+        str(path),
+        X.reshape(len(X), math.prod(X.shape[1:])),
+        y,
+        name,
+        target_note="" if target else f"the array {name}",
+        row_shape=X.shape[1:],
+        path=path,
+        feature_names=[str(column) for column in names] if known else None,
+    )
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Load every array of an npz file, pickles refused."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no npz archive")
+    with np.load(path, allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def _read_frame(path: Path, suffix: str, target: str | None, drop: tuple[str, ...]) -> Table:
+    """Read a csv, tsv or parquet file through pandas."""
+    pd = import_pandas(f"reading {suffix} files")
+    separator = ","
+    if suffix == ".parquet":
+        frame = _reading(path, lambda: pd.read_parquet(path))
+    else:
+        separator = _reading(path, lambda: _find_separator(path, TEXT_SEPARATORS[suffix]))
+        frame = _reading(path, lambda: pd.read_csv(path, sep=separator, low_memory=False))
+    frame.columns = [str(column) for column in frame.columns]
+    columns = list(frame.columns)
+    if not columns:
+        raise InputError(f"{str(path)!r} is empty: it has no columns")
+    unknown = [column for column in (target, *drop) if column and column not in columns]
+    if unknown:
+        shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
+        raise InputError(f"{str(path)!r} has no column {unknown[0]!r}; its columns are {shown}")
+    note = ""
+    if target is None:
+        lower = [column.lower() for column in columns]
+        named = [name for name in TARGET_NAMES if name in lower]
+        target = columns[lower.index(named[0])] if named else columns[-1]
+        note = f"the column named {target}" if named else "the last column"
+    if target in drop:
+        raise InputError(f"the target {target!r} cannot be dropped")
+    X = frame.drop(columns=[target, *drop])
+    return Table(
+        str(path),
+        X,
+        _column_values(frame[target]),
+        target,
+        target_note=note,
+        suffix=suffix,
+        row_shape=X.shape[1:],
+        frame=frame,
+        path=path,
+        separator=separator,
+    )
+
+
+def _find_separator(path: Path, default: str) -> str:
+    """Return `default`, or the semicolon or tab that a csv header has in its place."""
+    with open(path, encoding="utf-8") as file:
+        header = file.readline()
+    found = [mark for mark in (default, ";", "\t") if mark in header]
+    return found[0] if found else default
+
+
+def _column_values(column: Any) -> np.ndarray:
+    """Return a pandas column as numbers or, where it holds anything else, as objects."""
+    values = column.to_numpy()
+    if values.dtype.kind in "fiubM":
+        return values
+    if column.dtype.kind in "fiub" and not column.isna().any():  # nullable numbers of pandas
+        return column.to_numpy(dtype=f"{column.dtype.kind}8" if column.dtype.kind != "b" else bool)
+    return column.to_numpy(dtype=object)
+
+
+def _check_target(table: Table) -> None:
+    """Refuse a target with missing or infinite values, and one that is a date."""
+    y = table.y
+    if y.dtype.kind in "Mm":
+        raise InputError(f"the target {table.target!r} holds dates; choose another with --target")
+    if y.dtype.kind not in "fiubUO":
+        raise InputError(f"the target {table.target!r} must hold numbers or texts, not {y.dtype}")
+    if y.dtype.kind == "f":
+        n_missing = int(np.sum(~np.isfinite(y)))
+    elif y.dtype.kind == "O":
+        n_missing = sum(value is None or value != value or str(value) == "<NA>" for value in y)
+    else:
+        n_missing = 0
+    if n_missing:
+        raise InputError(
+            f"the target {table.target!r} is missing or infinite in {n_missing:,} of {len(y):,}"
+            " rows; remove them or choose another with --target"
+        )
+    if y.dtype.kind == "O":  # texts and numbers mixed have no order, texts have
+        table.y = y.astype(str)
+
+
+def _reading(path: Path, read: Any) -> Any:
+    """Call `read`; what is wrong with the file becomes one line."""
+    try:
+        return read()
+    except ImportError as error:  # parquet without an engine
+        raise InputError(
+            f'reading {path.suffix} files needs pyarrow: pip install "skdistill[io]"'
+        ) from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{str(path)!r} cannot be read: {reason}") from error

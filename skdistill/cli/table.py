@@ -1,0 +1,118 @@
+"""What the parts of the command line hand to each other: the table, and the error to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+EMBEDDED = ("digits", "diabetes")
+TEXT_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+FORMATS = (*TEXT_SEPARATORS, ".parquet", ".npz")
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be worked with; the message says what and the way out."""
+
+
+@dataclass
+class Table:
+    """Rows, target, and what is needed to write some of the rows back as they came.
+
+    Attributes
+    ----------
+    name : str
+        What to call the table in messages.
+
+    X : ndarray of shape (n_samples, n_features) or DataFrame
+        The features, a DataFrame when the table was read by pandas.
+
+    y : ndarray of shape (n_samples,)
+        The target.
+
+    target : str
+        Name of the target column.
+
+    target_note : str
+        Why this column, empty when there was no choice.
+
+    suffix : str
+        The format the table came in, one of `FORMATS`.
+
+    row_shape : tuple of int
+        Shape of one row before it was flattened, ``(8, 8)`` for images of that size.
+
+    frame : DataFrame or None
+        All columns as read, features and target, when the table was read by pandas.
+
+    path : Path or None
+        The file, None for an embedded table.
+
+    separator : str
+        What separates the cells of a text file.
+
+    feature_names : list of str or None
+        Names of the columns of an array, where they are known.
+    """
+
+    name: str
+    X: Any
+    y: np.ndarray
+    target: str
+    target_note: str = ""
+    suffix: str = ".npz"
+    row_shape: tuple[int, ...] = ()
+    frame: Any = None
+    path: Path | None = None
+    separator: str = ","
+    feature_names: list[str] | None = None
+
+    @property
+    def has_index(self) -> bool:
+        """Whether the rows have names of their own, as parquet files of a DataFrame may.
+
+        Returns
+        -------
+        bool
+            Never for an embedded table or an npz file.
+        """
+        return self.frame is not None and type(self.frame.index).__name__ != "RangeIndex"
+
+    @property
+    def is_images(self) -> bool:
+        """Whether a row is a picture: gray of shape (H, W) or coloured of shape (H, W, 3).
+
+        Returns
+        -------
+        bool
+            Never for a table that was read by pandas.
+        """
+        shape = self.row_shape
+        return len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
+
+
+def import_pandas(purpose: str) -> Any:
+    """Return pandas, or tell how to get it.
+
+    Parameters
+    ----------
+    purpose : str
+        What it is needed for, such as ``"reading .csv files"``.
+
+    Returns
+    -------
+    module
+        Imported now, if it was not yet.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise InputError(f'{purpose} needs pandas: pip install "skdistill[io]"') from error
+    return pandas

@@ -1,0 +1,185 @@
+"""Write the small set: the rows as they came, and their weights.
+
+From text to text the cells are copied letter by letter, so that 007 stays 007; npz files are those
+of :meth:`skdistill.DistilledData.save`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import DistilledData
+from .table import FORMATS, TEXT_SEPARATORS, InputError, Table, import_pandas
+
+
+def check_output(path: str | None, what: str, source: str) -> None:
+    """Refuse a path that nothing can be written to, before any work is done.
+
+    Parameters
+    ----------
+    path : str or None
+        The file; None is no file.
+
+    what : str
+        The option that named it.
+
+    source : str
+        The file that is read, which must not be lost.
+
+    Raises
+    ------
+    InputError
+        If it is a folder, in no folder, write-protected or the source.
+    """
+    if path is None:
+        return
+    file = Path(path)
+    if file.exists() and Path(source).exists() and file.samefile(source):
+        raise InputError(f"{what} {path!r} is the table itself; give another file")
+    if file.is_dir():
+        raise InputError(f"{what} {path!r} is a folder; give a file")
+    if not file.parent.is_dir():
+        raise InputError(f"{what} {path!r} cannot be written: there is no folder {file.parent}")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise InputError(f"{what} {path!r} cannot be written: permission denied")
+
+
+def output_format(path: str, table: Table) -> str:
+    """Return the format to write: by the suffix of `path`, else as the table came.
+
+    Parameters
+    ----------
+    path : str
+        File to write.
+
+    table : Table
+        What was read.
+
+    Returns
+    -------
+    str
+        One of `FORMATS`.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another, or pandas is needed and missing.
+    """
+    suffix = Path(path).suffix.lower() or table.suffix
+    if suffix not in FORMATS:
+        raise InputError(f"-o {path!r} must end in one of {', '.join(FORMATS)}")
+    if suffix != ".npz":
+        import_pandas(f"writing {suffix} files")
+    return suffix
+
+
+def write_rows(
+    table: Table,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    path: str,
+    *,
+    classes: np.ndarray | None = None,
+) -> str:
+    """Write rows of the table with their weights, and return the name of the weight column.
+
+    Parameters
+    ----------
+    table : Table
+        Where the rows come from.
+
+    rows : ndarray of shape (m,)
+        Positions of the rows in the table.
+
+    weights : ndarray of shape (m,)
+        One weight for each.
+
+    path : str
+        File to write. From text to text the cells are copied letter by letter.
+
+    classes : ndarray of shape (n_classes,), default=None
+        All classes of the target, kept in npz files.
+
+    Returns
+    -------
+    str
+        Name of the weight column (npz: array), one that the table does not have itself.
+    """
+    suffix = output_format(path, table)
+    try:
+        if suffix == ".npz":
+            return _write_npz(table, rows, weights, classes, path)
+        return _write_frame(table, rows, weights, path, suffix)
+    except OSError as error:
+        raise InputError(f"-o {path!r} cannot be written: {error.strerror or error}") from error
+
+
+def _write_frame(
+    table: Table, rows: np.ndarray, weights: np.ndarray, path: str, suffix: str
+) -> str:
+    """Write a csv, tsv or parquet file with all original columns and the weights."""
+    is_text = suffix in TEXT_SEPARATORS
+    if table.frame is None:
+        frame = _array_frame(table, rows)
+    elif is_text and table.suffix in TEXT_SEPARATORS:
+        frame = _original_cells(table).iloc[rows]
+    else:
+        frame = table.frame.iloc[rows]
+    weight_name = _free_name("weight", frame.columns)
+    frame = frame.assign(**{weight_name: weights})
+    if is_text:
+        separator = table.separator if suffix == table.suffix else TEXT_SEPARATORS[suffix]
+        frame.to_csv(path, sep=separator, index=table.has_index)
+    else:
+        frame.to_parquet(path, index=table.has_index)
+    return weight_name
+
+
+def _write_npz(
+    table: Table, rows: np.ndarray, weights: np.ndarray, classes: np.ndarray | None, path: str
+) -> str:
+    """Write an npz file of DistilledData: X, y, sample_weight and the positions of the rows."""
+    if table.frame is None:
+        X = table.X[rows]
+    else:
+        X = table.frame.drop(columns=table.target).iloc[rows]
+    small = DistilledData(
+        X,
+        table.y[rows],
+        weights,
+        classes=classes,
+        indices=rows,
+        feature_names=table.feature_names,
+    )
+    try:
+        small.save(path)
+    except TypeError as error:
+        raise InputError(f"-o {path!r} cannot be written: {error}") from error
+    return "sample_weight"
+
+
+def _array_frame(table: Table, rows: np.ndarray) -> Any:
+    """Return rows of a table that is an array as a DataFrame, the target last."""
+    pd = import_pandas("writing tables")
+    names = table.feature_names or [f"x{column}" for column in range(table.X.shape[1])]
+    frame = pd.DataFrame(table.X[rows], columns=names)
+    return frame.assign(**{_free_name(table.target, names): table.y[rows]})
+
+
+def _original_cells(table: Table) -> Any:
+    """Read a text file again without interpreting it: 007 stays 007, NA stays NA."""
+    pd = import_pandas("reading text files")
+    frame = pd.read_csv(table.path, sep=table.separator, dtype=str, keep_default_na=False)
+    frame.columns = table.frame.columns
+    return frame
+
+
+def _free_name(name: str, taken: Any) -> str:
+    """Return `name`, with underscores appended until no column has it."""
+    while name in list(taken):
+        name += "_"
+    return name

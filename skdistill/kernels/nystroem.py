@@ -1,0 +1,89 @@
+"""The Nystroem map ``k(x, S) K_SS^(-1/2)`` and other products with a kernel against landmarks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+
+from .. import _torch as torch
+from .._device import for_each_block, resolve_device, tile_rows
+from .._rows import Units
+from .functions import Kernel
+
+
+class NystroemMap:
+    """Landmarks with their kernel.
+
+    The normalisation costs O(m^3) and is made when it is first used: who only wants the distilled
+    rows does not pay for it. It is not pickled, which keeps pickles at the size of the landmarks.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    landmarks : ndarray or csr_matrix of shape (m, d), float32 or float64
+    units : Units
+        Shift of the features.
+    """
+
+    def __init__(self, kernel: Kernel, landmarks: Any, units: Units) -> None:
+        self.kernel = kernel
+        self.landmarks = landmarks
+        self.units = units
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "normalization"}
+
+    @cached_property
+    def normalization(self) -> np.ndarray:
+        """Symmetric inverse square root (m, m) of the landmarks' kernel matrix, float64.
+
+        Directions below the precision of the landmarks' dtype are cut off.
+        """
+        values, vectors = scipy.linalg.eigh(self.landmark_kernel())
+        precision = np.finfo(self.landmarks.dtype).eps
+        kept = values > max(len(values) * precision * values[-1], 0)
+        scaled = vectors[:, kept] / np.sqrt(np.sqrt(values[kept]))
+        return scaled @ scaled.T
+
+    def landmark_kernel(self) -> np.ndarray:
+        """Kernel matrix (m, m) of the landmarks, float64."""
+        exact = self.landmarks.astype(np.float64)
+        exact = self.units.load(exact, torch.float64, torch.device("cpu"))
+        return self.kernel(exact, exact).numpy()
+
+    def product(self, X: Any, right: np.ndarray, dtype: np.dtype, device: str) -> np.ndarray:
+        """``k(X, landmarks) @ right``, block by block.
+
+        Parameters
+        ----------
+        X : ndarray or csr_matrix of shape (n, d)
+        right : ndarray of shape (m, q)
+        dtype : dtype
+            float32 or float64: of the work and of the result.
+        device : str
+
+        Returns
+        -------
+        ndarray of shape (n, q)
+        """
+        where = resolve_device(device)
+        work_type = torch.float32 if dtype == np.float32 else torch.float64
+        landmarks = self.units.load(self.landmarks, work_type, where)
+        factor = torch.from_numpy(right).to(where, work_type)
+        product = np.empty((X.shape[0], right.shape[1]), dtype=dtype)
+        sparse = sp.issparse(self.landmarks)
+
+        def work(start: int, stop: int) -> None:
+            block = X[start:stop]
+            if sp.issparse(block) != sparse:  # fitted on the one form, asked for the other
+                block = sp.csr_matrix(block) if sparse else block.toarray()
+            x = self.units.load(block, work_type, where)
+            K = self.kernel(x, landmarks).to(where, work_type)
+            product[start:stop] = (K @ factor).cpu().numpy()
+
+        for_each_block(work, X.shape[0], tile_rows(max(*landmarks.shape, right.shape[1]), where))
+        return product

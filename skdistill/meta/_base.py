@@ -1,0 +1,223 @@
+"""What DistilledClassifier and DistilledRegressor share: distil, then train on the small set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    check_memory,
+    column_or_1d,
+    validate_data,
+)
+
+from .._fit_weights import fit_weighted
+from ..coreset import SensitivityCoreset
+from ..data import DistilledData
+from ._scores import Classes
+
+
+def estimator_has(name: str) -> Callable[[Any], bool]:
+    """Check for ``available_if`` that the estimator inside has a method.
+
+    The predictor that stands for None has all of them.
+    """
+
+    def check(self: Any) -> bool:
+        estimator = getattr(self, "estimator_", self.estimator)
+        if estimator is not None:
+            # The AttributeError of the estimator itself says best what is missing.
+            getattr(estimator, name)
+        return True
+
+    return check
+
+
+def fit_distiller(distiller: Any, X: Any, y: Any, sample_weight: Any) -> Any:
+    """Fit a distiller; a function of the module, so that joblib can cache it."""
+    if sample_weight is None:
+        return distiller.fit(X, y)
+    return distiller.fit(X, y, sample_weight=sample_weight)
+
+
+class BaseDistilled(MetaEstimatorMixin, BaseEstimator):
+    """The common part of the two; each sets `_target_type` and has its own ``fit``."""
+
+    _target_type: str
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "distiller": [HasMethods(["fit"]), None],
+        "use_weights": [StrOptions({"auto"}), "boolean"],
+        "memory": [str, HasMethods(["cache"]), None],
+    }
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        distiller: Any = None,
+        *,
+        use_weights: str | bool = "auto",
+        memory: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.distiller = distiller
+        self.use_weights = use_weights
+        self.memory = memory
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict with the estimator that was trained on the small set.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predicted labels or values.
+        """
+        self._check_features(X)
+        return self.estimator_.predict(X)
+
+    def _check_features(self, X: Any) -> None:
+        """Check that the model is fitted and that `X` has its features.
+
+        Values are left to the estimator inside: a DataFrame stays one, text stays text.
+        """
+        check_is_fitted(self)
+        try:
+            validate_data(self, X, reset=False, skip_check_array=True)
+        except ValueError:
+            # Only the width was looked at; of an X without one check_array says what to do.
+            check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False)
+            raise
+
+    def _distil(self, X: Any, y: np.ndarray, sample_weight: Any) -> None:
+        """Fit a clone of the distiller and set `distiller_` and `distilled_`."""
+        check_consistent_length(X, y)
+        distiller = clone(self._given_distiller())
+        if "target_type" in distiller.get_params(deep=False):
+            distiller.set_params(target_type=self._target_type)
+        fit = check_memory(self.memory).cache(fit_distiller)
+        self.distiller_ = fit(distiller, X, y, sample_weight)
+        self.distilled_ = self._small_set()
+
+    def _given_distiller(self) -> Any:
+        """Return the distiller parameter, the default distiller for None."""
+        # Seeded: no parameter of this class could make two fits with it agree.
+        return SensitivityCoreset(random_state=0) if self.distiller is None else self.distiller
+
+    def _small_set(self) -> DistilledData:
+        """Return the set of the fitted distiller; one that was frozen may not fit the data."""
+        small = getattr(self.distiller_, "distilled_", None)
+        if not isinstance(small, DistilledData):
+            raise TypeError(
+                f"distiller={self.distiller!r} has no distilled set after fit. Pass a distiller, "
+                "e.g. SensitivityCoreset(), or a FrozenEstimator of a fitted one; what the scores "
+                "need before them goes into the distiller's `preprocessor`."
+            )
+        if small.y is None:
+            raise ValueError(
+                f"distiller={self.distiller!r} was fitted without y, so its rows have no labels to "
+                "train on; fit it with y."
+            )
+        n_features = getattr(self, "n_features_in_", None)
+        if small.X.shape[1] != n_features:
+            raise ValueError(
+                f"X has {n_features} features, but the rows in distiller={self.distiller!r} have "
+                f"{small.X.shape[1]}; fit both on the same columns."
+            )
+        return small
+
+    def _trained_estimator(self) -> Any:
+        """Return a clone of the estimator, trained on the small set."""
+        small = self.distilled_
+        return fit_weighted(
+            clone(self.estimator), small.X, small.y, small.sample_weight, self.use_weights
+        )
+
+    def _induced_predictor(self) -> Any:
+        """Return the predictor of real scores that the small set was made for."""
+        if not hasattr(self.distiller_, "make_predictor"):
+            raise TypeError(
+                f"estimator=None needs a distiller with the method make_predictor, which "
+                f"distiller={self.distiller!r} lacks; pass an estimator."
+            )
+        return self.distiller_.make_predictor()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        sources = [get_tags(self._given_distiller())]
+        if self.estimator is not None:
+            inner = get_tags(self.estimator)
+            sources.append(inner)
+            tags.target_tags.multi_output = inner.target_tags.multi_output
+            tags.target_tags.single_output = inner.target_tags.single_output
+        for name in ("sparse", "allow_nan", "string", "categorical"):
+            value = all(getattr(source.input_tags, name) for source in sources)
+            setattr(tags.input_tags, name, value)
+        tags.input_tags.positive_only = any(s.input_tags.positive_only for s in sources)
+        tags.target_tags.positive_only = any(s.target_tags.positive_only for s in sources)
+        tags.non_deterministic = any(source.non_deterministic for source in sources)
+        return tags
+
+
+def check_labels(y: Any, estimator: BaseDistilled) -> tuple[np.ndarray, Classes]:
+    """Return class labels as an array and their sorted classes, a list for several outputs."""
+    y = y.toarray() if sparse.issparse(y) else y
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    if y.ndim == 2 and y.shape[1] == 1 and get_tags(estimator).target_tags.single_output:
+        y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    if y.ndim == 2:
+        if type_of_target(y) == "multilabel-indicator":
+            # A label that every row has, or none, still has two values.
+            return y, [np.array([0, 1], dtype=y.dtype) for _ in range(y.shape[1])]
+        return y, [np.unique(column) for column in y.T]
+    classes = np.unique(y)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y contains one class, {classes.tolist()[0]!r}; {type(estimator).__name__} needs at "
+            "least two."
+        )
+    return y, classes
+
+
+def check_targets(y: Any, estimator: BaseDistilled) -> np.ndarray:
+    """Return real targets as an array; two axes are kept for estimators of several outputs."""
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    if y.dtype.kind not in "biuf":
+        try:
+            y = y.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"y must be numbers, got dtype {y.dtype} ({error}); for labels use "
+                "DistilledClassifier."
+            ) from error
+    if y.ndim == 2 and not get_tags(estimator).target_tags.multi_output:
+        y = column_or_1d(y, warn=True)
+    return y
+
+
+def join_classes(classes: Classes, labels: Any) -> Classes:
+    """Add to the classes of `y` those that only the rows of a frozen distiller have."""
+    if isinstance(classes, list) or labels.ndim != 1:
+        return classes
+    if (classes.dtype.kind in "OUS") != (labels.dtype.kind in "OUS"):
+        raise ValueError(
+            f"y has the classes {classes}, but the rows of the frozen distiller have labels such "
+            f"as {labels.tolist()[0]!r}; fit the distiller on labels of the same type."
+        )
+    # Not the union alone: that could widen the type of labels that are all known.
+    return classes if np.isin(labels, classes).all() else np.union1d(classes, labels)

@@ -1,0 +1,168 @@
+"""The direction of imports, read from the source, and what importing the package loads."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import skdistill
+
+ROOT = Path(skdistill.__file__).parent
+
+# A module may import from its own layer and from those below it. The command line and the package's
+# own namespace stand on top, then the estimators; DistilledData is a container for any layer.
+LAYERS = [
+    {"data"},  # and every module whose name starts with an underscore, unless named below
+    {"kernels", "networks", "sampling"},
+    {"training", "objectives", "sensitivity", "support", "initialise", "batches"},
+    {"base", "coreset", "distiller", "meta", "_meta", "_scores", "evaluation", "inspection"},
+    {"__init__", "__main__", "cli"},
+]
+ESTIMATORS = 3
+# Below the estimators only these know what an estimator is; the relative loss fits one.
+KNOW_ESTIMATORS = ("skdistill.objectives", "skdistill.sensitivity.relative_loss")
+OPTIONAL = {"dask", "distributed", "matplotlib", "pandas", "pyarrow"}
+
+
+def layer(module: str) -> int:
+    """Give the number of the layer that holds a dotted module of the package."""
+    part = [*module.split("."), "__init__"][1]
+    for number, names in enumerate(LAYERS):
+        if part in names:
+            return number
+    assert part.startswith("_"), f"{module} is in no layer: give it one in {__file__}"
+    return 0
+
+
+def modules() -> dict[str, ast.Module]:
+    """Parse the package: dotted name -> syntax tree."""
+    trees = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        trees[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return trees
+
+
+TREES = modules()
+PACKAGES = {name for name in TREES if any(other.startswith(name + ".") for other in TREES)}
+
+
+def imported(module: str, node: ast.AST, known: set[str]) -> Iterator[str]:
+    """Yield the dotted modules that one statement imports, relative ones resolved."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        source = node.module or ""
+        if node.level:
+            parts = module.split(".")
+            # In a package's __init__ one dot is the package itself, elsewhere the one around it.
+            parts = parts[: len(parts) - node.level + (module in PACKAGES)]
+            source = ".".join([*parts, source] if source else parts)
+        for alias in node.names:
+            submodule = f"{source}.{alias.name}"
+            yield submodule if submodule in known else source
+
+
+def imports(module: str, tree: ast.AST) -> list[str]:
+    """List every module imported anywhere in the tree, inside functions too."""
+    known = set(TREES) | {"sklearn.base"}
+    return [name for node in ast.walk(tree) for name in imported(module, node, known)]
+
+
+def imports_on_loading(module: str, tree: ast.AST) -> list[str]:
+    """List the modules imported while the module loads: outside functions and TYPE_CHECKING."""
+    names: list[str] = []
+    pending = list(ast.iter_child_nodes(tree))
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            pending.extend(node.orelse)
+            continue
+        names.extend(imported(module, node, set(TREES)))
+        pending.extend(ast.iter_child_nodes(node))
+    return names
+
+
+def upward(module: str, tree: ast.AST) -> list[str]:
+    """List the imports that reach from a module into a layer above its own."""
+    own = [name for name in imports(module, tree) if name.split(".")[0] == "skdistill"]
+    return [name for name in own if layer(name) > layer(module)]
+
+
+@pytest.mark.parametrize("module", sorted(TREES))
+def test_direction_of_imports(module):
+    assert upward(module, TREES[module]) == []
+
+
+def test_direction_sees_every_form():
+    source = """
+from skdistill.coreset import SensitivityCoreset
+from .. import _torch as torch
+from ..sampling import draw
+from . import ridge
+
+def late():
+    import skdistill.base
+    from .. import meta
+"""
+    found = upward("skdistill.kernels.invented", ast.parse(source))
+    assert sorted(found) == ["skdistill.base", "skdistill.coreset", "skdistill.meta"]
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted(name for name in TREES if layer(name) < ESTIMATORS and "objectives" not in name),
+)
+def test_sklearn_base_stays_above(module):
+    free = layer(module) >= ESTIMATORS or module.startswith(KNOW_ESTIMATORS)
+    assert free or "sklearn.base" not in imports(module, TREES[module])
+
+
+@pytest.mark.parametrize("module", sorted(TREES))
+def test_optional_packages_inside_functions(module):
+    roots = {name.split(".")[0] for name in imports_on_loading(module, TREES[module])}
+    assert not roots & OPTIONAL
+
+
+def test_no_cycles():
+    graph = {
+        module: {
+            name
+            for name in imports_on_loading(module, tree)
+            if name in TREES and name != module and name not in PACKAGES
+        }
+        for module, tree in TREES.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
+
+
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in sys.argv[1:]:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+from skdistill import *
+print(SensitivityCoreset())
+"""
+
+
+def test_importing_needs_neither_torch_nor_optional_packages():
+    # scikit-learn may load pandas on its own, so what is in sys.modules would prove nothing.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT.parent)}
+    command = [sys.executable, "-c", WITHOUT, "torch", *OPTIONAL]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("SensitivityCoreset()\n", "")
