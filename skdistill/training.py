@@ -144,6 +144,38 @@ def train(
     return result
 
 
+def find_stop(results: list[TrainingResult], weights: list[float]) -> tuple[Stop | None, float]:
+    """Step and choice whose score is best on average over several held-out parts.
+
+    Parameters
+    ----------
+    results : list of TrainingResult
+        One for each part, all with the same stages.
+    weights : list of float
+        Weight of each held-out part.
+
+    Returns
+    -------
+    stop : Stop or None
+        None if no step was reached with a finite score in every part.
+    score : float
+        Its average.
+    """
+    found: dict[Stop, list[float]] = {}
+    for result in results:
+        for check in result.checks:
+            for choice, score in check.scores.items():
+                found.setdefault(Stop(check.stage, check.step, choice), []).append(score)
+    best, best_score = None, -math.inf
+    for stop, scores in found.items():
+        if len(scores) < len(results):
+            continue
+        mean = sum(s * w for s, w in zip(scores, weights, strict=True)) / sum(weights)
+        if mean > best_score:
+            best, best_score = stop, mean
+    return best, best_score
+
+
 def finish(
     objective: Objective, result: TrainingResult, data: TrainingSet, weight: Any
 ) -> Support:
@@ -181,6 +213,7 @@ class _Run:
         self._result: TrainingResult = result
         self._best: tuple[float, Support, Stop] | None = None
         self._values: list[Any] = []
+        self._rows: Any = None
 
     def stage(self, number: int, stage: Stage, end: int | None) -> None:
         """Train one stage from the result's support; leave its best support there."""
@@ -208,7 +241,7 @@ class _Run:
             if step % self._options.refresh_every == 0:
                 self._refresh(support, step / stage.n_steps)
             draw = self._batches.draw(stage.batch_size, step / stage.n_steps)
-            batch = self._data.take(draw.index, stage.dtype)
+            batch = self._data.take(draw.index, stage.dtype, self._memory(len(draw.index)))
             value, gradients = objective.gradients(
                 support, batch, draw.weight.to(stage.dtype), names
             )
@@ -229,6 +262,12 @@ class _Run:
     def recorded(self) -> list[float]:
         """Losses as floats; they stay on the device until training is over."""
         return torch.stack(self._values).double().tolist() if self._values else []
+
+    def _memory(self, n_rows: int) -> Any:
+        """Memory for the rows of a batch: fetching fresh pages would cost as much as the copy."""
+        if self._rows is None or len(self._rows) != n_rows:
+            self._rows = self._data.rows.new_empty((n_rows, self._data.rows.shape[1]))
+        return self._rows
 
     def _sample(self) -> Sample:
         draw = self._batches.sample(SAMPLE_ROWS)

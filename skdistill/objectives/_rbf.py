@@ -18,43 +18,45 @@ from typing import Any
 
 from .. import _torch as torch
 
-_TILE_ELEMENTS = 2**17  # kernel entries of a tile: half a megabyte of float32
+_TILE_ELEMENTS = 2**19  # of the kernel or of the rows in a tile: two megabytes of float32
 _MIN_TILE_ROWS = 256
-_MAX_TILE_ROWS = 4096
 
 
 class ScaledRows:
-    """Rows ``u = s z`` with a column of ones behind, which turns sums of W into products.
+    """Rows ``u = s z`` that are never written down: the scale goes to the support instead.
 
     Parameters
     ----------
     rows : Tensor of shape (b, d)
+        Coordinates z.
     scale : Tensor of shape (d,) or (1,)
-    buffer : Tensor of shape (b, d + 1) or None
-        Memory to use.
+    V : Tensor of shape (m, d)
+        Support in scaled coordinates.
     """
 
-    def __init__(self, rows: Any, scale: Any, buffer: Any = None) -> None:
-        b, d = rows.shape
-        if buffer is None or buffer.shape != (b, d + 1) or buffer.dtype != rows.dtype:
-            buffer = rows.new_empty((b, d + 1))
-            buffer[:, d] = 1
-        torch.mul(rows, scale, out=buffer[:, :d])
-        self.augmented = buffer
-        self.rows = buffer[:, :d]
-        self.square = torch.linalg.vecdot(self.rows, self.rows)
+    def __init__(self, rows: Any, scale: Any, V: Any) -> None:
+        self.rows, self.scale = rows, scale
+        self._factor = (2 * scale * V).T
+        self._offset = torch.linalg.vecdot(V, V).neg()[None, :]
 
+    def squares(self, start: int, stop: int) -> Any:
+        """Squared lengths of some scaled rows."""
+        z = self.rows[start:stop]
+        if len(self.scale) == 1:
+            return torch.linalg.vector_norm(z, dim=1).mul_(self.scale).square_()
+        return z.square() @ self.scale.square()
 
-def support_factor(V: Any) -> Any:
-    """``[2 V, -|v|^2]`` (m, d + 1): products with augmented rows are ``2 u.v - |v|^2``."""
-    return torch.cat([2 * V, -torch.linalg.vecdot(V, V)[:, None]], dim=1)
+    def kernel(self, start: int, stop: int, out: Any) -> Any:
+        """Kernel block (stop - start, m) of some rows and the support, written to `out`."""
+        torch.addmm(self._offset, self.rows[start:stop], self._factor, out=out)
+        # Rounding can make a distance negative; far from the origin that would be felt.
+        return out.sub_(self.squares(start, stop)[:, None]).clamp_(max=0).exp_()
 
-
-def kernel_tile(rows: ScaledRows, start: int, stop: int, factor: Any, out: Any) -> Any:
-    """Kernel block (stop - start, m) written to `out`."""
-    torch.mm(rows.augmented[start:stop], factor.T, out=out)
-    # Rounding can make a distance negative; far from the origin that would be felt.
-    return out.sub_(rows.square[start:stop, None]).clamp_(max=0).exp_()
+    def tiles(self) -> list[tuple[int, int]]:
+        """Ranges of rows that are worked off together, small enough for a core's cache."""
+        width = max(self.rows.shape[1], self._factor.shape[1])
+        size = max(_MIN_TILE_ROWS, _TILE_ELEMENTS // width)
+        return [(i, min(len(self.rows), i + size)) for i in range(0, len(self.rows), size)]
 
 
 def rbf(U: Any, V: Any) -> Any:
@@ -63,30 +65,19 @@ def rbf(U: Any, V: Any) -> Any:
     return K.sub_(torch.linalg.vecdot(U, U)[:, None]).clamp_(max=0).exp_()
 
 
-def tiles(b: int, m: int) -> list[tuple[int, int]]:
-    """Ranges of rows that are worked off together."""
-    size = min(_MAX_TILE_ROWS, max(_MIN_TILE_ROWS, _TILE_ELEMENTS // m))
-    return [(i, min(b, i + size)) for i in range(0, b, size)]
-
-
 class Workspace:
     """Memory that every step of a stage uses again."""
 
     def __init__(self) -> None:
         self._memory: dict[str, Any] = {}
 
-    def take(self, name: str, shape: tuple[int, ...], like: Any) -> Any:
-        """Uninitialised tensor of a shape; the same memory whenever shape and type agree."""
+    def take(self, name: str, shape: tuple[int, int], like: Any) -> Any:
+        """Uninitialised tensor of a shape; from the same memory as long as that is enough."""
         held = self._memory.get(name)
-        if held is None or held.shape != shape or held.dtype != like.dtype:
-            held = self._memory[name] = like.new_empty(shape)
-        return held
-
-    def scaled(self, rows: Any, scale: Any) -> ScaledRows:
-        """Scaled rows in memory that is used again."""
-        scaled = ScaledRows(rows, scale, self._memory.get("scaled"))
-        self._memory["scaled"] = scaled.augmented
-        return scaled
+        size = shape[0] * shape[1]
+        if held is None or held.dtype != like.dtype or len(held) < size:
+            held = self._memory[name] = like.new_empty(size)
+        return held[:size].view(shape)
 
 
 class Pullback:
@@ -94,40 +85,43 @@ class Pullback:
 
     Parameters
     ----------
+    rows : ScaledRows
     V : Tensor of shape (m, d)
         Support in scaled coordinates.
-    log_scale : Tensor of shape (d,), (1,) or None
-        None where scales are not learnt.
+    learn_scale : bool
+        Whether the gradient in the log scales is wanted too.
     """
 
-    def __init__(self, V: Any, log_scale: Any = None) -> None:
-        m, d = V.shape
-        self._V = V
-        self._products = V.new_zeros((m, d + 1))  # [W'U, W'1]
-        self._per_feature = log_scale is not None and len(log_scale) > 1
-        self._scale_gradient = None if log_scale is None else torch.zeros_like(log_scale)
+    def __init__(self, rows: ScaledRows, V: Any, learn_scale: bool) -> None:
+        self._rows, self._V = rows, V
+        self._products = torch.zeros_like(V)  # W'Z
+        self._sums = V.new_zeros(len(V))  # W'1
+        self._per_feature = len(rows.scale) > 1
+        self._of_scale = torch.zeros_like(rows.scale) if learn_scale else None
 
-    def add(self, rows: ScaledRows, start: int, stop: int, W: Any) -> None:
+    def add(self, start: int, stop: int, W: Any) -> None:
         """Add a tile; `W` (stop - start, m) is the kernel's derivative times the kernel."""
-        U = rows.augmented[start:stop]
-        self._products.addmm_(W.T, U)
-        if self._scale_gradient is None:
+        z = self._rows.rows[start:stop]
+        self._products.addmm_(W.T, z)
+        self._sums += W.sum(0)
+        if self._of_scale is None:
             return
-        sums = W.sum(1)
         if self._per_feature:
-            u = rows.rows[start:stop]
-            part = (u.square() * sums[:, None]).sub_(u * (W @ self._V)).sum(0)
+            scale = self._rows.scale
+            self._of_scale += scale.square() * (W.sum(1) @ z.square())
+            self._of_scale -= scale * (W @ self._V).mul_(z).sum(0)
         else:  # sum_ij W_ij u_i.v_j follows from the products, see `gradients`
-            part = sums @ rows.square[start:stop]
-        self._scale_gradient.sub_(part, alpha=2)
+            self._of_scale += W.sum(1) @ self._rows.squares(start, stop)
 
     def gradients(self) -> tuple[Any, Any]:
         """Gradients in V (m, d) and in the log scales (or None)."""
-        V, products = self._V, self._products
-        of_scale = self._scale_gradient
-        if of_scale is not None and not self._per_feature:
-            of_scale = of_scale + 2 * (products[:, :-1] * V).sum()
-        return 2 * (products[:, :-1] - products[:, -1:] * V), of_scale
+        V, products = self._V, self._products * self._rows.scale
+        of_scale = self._of_scale
+        if of_scale is not None:
+            if not self._per_feature:
+                of_scale = of_scale - (products * V).sum()
+            of_scale = -2 * of_scale
+        return 2 * (products - self._sums[:, None] * V), of_scale
 
 
 def support_gradient(H: Any, V: Any) -> Any:

@@ -11,16 +11,7 @@ from typing import Any
 from .. import _torch as torch
 from ..support import Support
 from ._labels import LabelSystem, cholesky_solve
-from ._rbf import (
-    Pullback,
-    ScaledRows,
-    Workspace,
-    kernel_tile,
-    rbf,
-    support_factor,
-    support_gradient,
-    tiles,
-)
+from ._rbf import Pullback, ScaledRows, Workspace, rbf, support_gradient
 from .base import Batch
 
 
@@ -51,21 +42,20 @@ class RBFSteps:
         """Squared error at the batch's best coefficients; gradient by the envelope theorem."""
         V, rows = support.rows, self._scaled(support, batch)
         root = weight.sqrt()
-        K = self._memory.take("K", (len(rows.rows), len(V)), V)
-        factor = support_factor(V)
-        for start, stop in tiles(*K.shape):
-            kernel_tile(rows, start, stop, factor, K[start:stop]).mul_(root[start:stop, None])
+        K = self._memory.take("K", (len(root), len(V)), V)
+        for start, stop in rows.tiles():
+            rows.kernel(start, stop, K[start:stop]).mul_(root[start:stop, None])
         # From here on K is V^1/2 K: the weights then enter each product once.
         targets = batch.targets * root[:, None]
         K_SS = self.support_kernel(support)
         system = LabelSystem(K.T @ K, K.T @ targets, K.T @ root, root @ targets, K_SS)
         a, b = system.solve(mu)
         R = torch.addmm(torch.outer(root, b).sub_(targets), K, a)
-        pullback = self._pullback(support)
-        for start, stop in tiles(*K.shape):
+        pullback = Pullback(rows, V, self._learn_scale)
+        for start, stop in rows.tiles():
             W = self._memory.take("W", (stop - start, len(V)), V)
             torch.mm(R[start:stop], a.T, out=W).mul_(K[start:stop])
-            pullback.add(rows, start, stop, W)
+            pullback.add(start, stop, W)
         weighted_gram = (a @ a.T).mul_(K_SS)
         value = 0.5 * R.square().sum() + 0.5 * mu * weighted_gram.sum()
         gradients = self._gradients(pullback)
@@ -77,17 +67,17 @@ class RBFSteps:
     ) -> dict[str, Any]:
         """Gradients of a loss of ``K a + b``, also in a and b; the value stays with the head."""
         V, rows = support.rows, self._scaled(support, batch)
-        factor, pullback = support_factor(V), self._pullback(support)
+        pullback = Pullback(rows, V, self._learn_scale)
         of_dual, of_intercept = torch.zeros_like(a), torch.zeros_like(b)
-        for start, stop in tiles(len(rows.rows), len(V)):
+        for start, stop in rows.tiles():
             shape = (stop - start, len(V))
-            K = kernel_tile(rows, start, stop, factor, self._memory.take("K tile", shape, V))
+            K = rows.kernel(start, stop, self._memory.take("K tile", shape, V))
             F = torch.addmm(b, K, a)
             R = head(F, batch.targets[start:stop], weight[start:stop])
             of_dual.addmm_(K.T, R)
             of_intercept += R.sum(0)
             W = torch.mm(R, a.T, out=self._memory.take("W", shape, V)).mul_(K)
-            pullback.add(rows, start, stop, W)
+            pullback.add(start, stop, W)
         return {**self._gradients(pullback), "dual": of_dual, "intercept": of_intercept}
 
     def labelled(
@@ -111,18 +101,17 @@ class RBFSteps:
         """Mean squared distance of the rows' features from the span of the support's."""
         V, rows = support.rows, self._scaled(support, batch)
         root = weight.sqrt()
-        K = self._memory.take("K", (len(rows.rows), len(V)), V)
-        factor = support_factor(V)
-        for start, stop in tiles(*K.shape):
-            kernel_tile(rows, start, stop, factor, K[start:stop]).mul_(root[start:stop, None])
+        K = self._memory.take("K", (len(root), len(V)), V)
+        for start, stop in rows.tiles():
+            rows.kernel(start, stop, K[start:stop]).mul_(root[start:stop, None])
         K_SS = self.support_kernel(support)
         eye = torch.eye(len(V), dtype=V.dtype, device=V.device)
         inverse = cholesky_solve(K_SS, eye, ridge)
-        pullback = self._pullback(support)
-        for start, stop in tiles(*K.shape):
+        pullback = Pullback(rows, V, self._learn_scale)
+        for start, stop in rows.tiles():
             W = self._memory.take("W", (stop - start, len(V)), V)
             torch.mm(K[start:stop], inverse, out=W).mul_(K[start:stop]).mul_(-2)
-            pullback.add(rows, start, stop, W)
+            pullback.add(start, stop, W)
         A = K.T @ K
         gradients = self._gradients(pullback)
         H = (inverse @ A @ inverse).mul_(K_SS)
@@ -130,10 +119,7 @@ class RBFSteps:
         return weight.sum() - (inverse * A).sum(), gradients
 
     def _scaled(self, support: Support, batch: Batch) -> ScaledRows:
-        return self._memory.scaled(batch.rows, support["log_scale"].exp())
-
-    def _pullback(self, support: Support) -> Pullback:
-        return Pullback(support.rows, support["log_scale"] if self._learn_scale else None)
+        return ScaledRows(batch.rows, support["log_scale"].exp(), support.rows)
 
     def _gradients(self, pullback: Pullback) -> dict[str, Any]:
         of_rows, of_scale = pullback.gradients()

@@ -48,9 +48,9 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, index: Any, dtype: Any = None) -> Batch:
-        """Rows and targets by index, in a float type."""
-        rows = self.rows[index]
+    def take(self, index: Any, dtype: Any = None, out: Any = None) -> Batch:
+        """Rows and targets by index, in a float type; rows go through `out` where that is given."""
+        rows = torch.index_select(self.rows, 0, index, out=out)
         targets = None if self.targets is None else self.targets[index]
         if dtype is not None:
             rows = rows.to(dtype)
