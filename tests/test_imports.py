@@ -21,7 +21,8 @@ ROOT = Path(skdistill.__file__).parent
 LAYERS = [
     {"data"},  # and every module whose name starts with an underscore, unless named below
     {"kernels", "networks", "sampling"},
-    {"training", "objectives", "sensitivity", "support", "initialise", "batches"},
+    {"training", "objectives", "sensitivity", "support", "initialise", "batches", "optimizers"}
+    | {"coordinates", "kernel_start"},
     {"base", "coreset", "distiller", "meta", "_meta", "_scores", "evaluation", "inspection"},
     {"__init__", "__main__", "cli"},
 ]

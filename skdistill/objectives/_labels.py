@@ -45,6 +45,7 @@ class LabelSystem:
     def solve(self, mu: float) -> tuple[Any, Any]:
         """Dual coefficients (m, q) and intercept (q,) for a ridge."""
         a = cholesky_solve(self.A + mu * self.K_SS, self.b, JITTER)
+        a = a.contiguous()  # LAPACK hands it over by columns
         return a, self.y_mean - self.k_mean @ a
 
 
@@ -85,8 +86,7 @@ def cholesky_solve(A: Any, b: Any, jitter: float) -> Any:
 
     Returns NaN for a matrix that is not finite, which no jitter helps.
     """
-    diagonal = torch.diagonal(A)
-    top = float(diagonal.abs().max())
+    top = float(torch.diagonal(A.detach()).abs().max())
     if not top < float("inf"):
         return torch.full_like(b, float("nan"))
     while True:
