@@ -109,13 +109,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Units:
-    """Shift (d,) and factor that bring features near the origin and to unit size for float32.
+    """Shift (d,) and factor (one, or (d,)) that bring features near the origin and to unit size.
 
     CSR blocks are scaled only: a shift would fill them.
     """
 
     shift: np.ndarray
-    factor: float = 1.0
+    factor: float | np.ndarray = 1.0
 
     def load(self, block: Any, dtype: Any, device: Any) -> Any:
         """``(block - shift) * factor`` as a tensor of `dtype`; a scaled CSR matrix for CSR."""
@@ -125,7 +125,8 @@ class Units:
         if not tensor.is_floating_point() or tensor.dtype == torch.float16:
             tensor = tensor.to(torch.float32 if block.dtype == np.float16 else torch.float64)
         shift = torch.from_numpy(self.shift).to(tensor)
-        return (tensor - shift).mul_(self.factor).to(dtype)
+        factor = torch.as_tensor(self.factor).to(tensor)
+        return (tensor - shift).mul_(factor).to(dtype)
 
 
 _SHARED_TYPES = (np.float64, np.float32, np.float16, np.uint8)  # what crosses to torch as it is

@@ -21,7 +21,8 @@ ROOT = Path(skdistill.__file__).parent
 LAYERS = [
     {"data"},  # and every module whose name starts with an underscore
     {"kernels", "networks", "sampling"},
-    {"training", "objectives", "sensitivity", "support", "initialise", "batches"},
+    {"training", "objectives", "sensitivity", "support", "initialise", "batches", "optimizers"}
+    | {"coordinates", "kernel_start", "learning"},
     {"base", "coreset", "distiller", "meta", "evaluation", "inspection"},
     {"__init__", "__main__", "cli"},
 ]

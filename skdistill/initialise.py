@@ -1,0 +1,177 @@
+"""Where learnt rows start: real rows drawn by some importance, or the centres of clusters.
+
+Everything here works in coordinates. With classes every class gets rows of its own, in proportion
+to its weight or as many as any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+from . import _torch as torch
+from .objectives.base import TrainingSet
+from .sampling import inclusion_probabilities
+
+CLUSTER_ROWS = 20_000  # rows that k-means sees of a class, or of all without classes
+
+
+@dataclass(frozen=True)
+class Start:
+    """Rows (m, width), targets (m, q) or None, and the index (m,) of real rows or None."""
+
+    rows: Any
+    targets: Any
+    index: Any = None
+
+
+def class_budgets(weight: np.ndarray, budget: int, balance: bool) -> np.ndarray:
+    """Rows for each class, at least one, that add up to `budget`.
+
+    Parameters
+    ----------
+    weight : float64 ndarray of shape (c,), positive
+        Total weight of each class.
+    budget : int
+    balance : bool
+        As many rows for each class; else in proportion to the weights.
+
+    Returns
+    -------
+    int64 ndarray of shape (c,)
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows than classes.
+    """
+    n_classes = len(weight)
+    if budget < n_classes:
+        raise ValueError(
+            f"n_samples={budget} is fewer than the {n_classes} classes in y; use n_samples of at "
+            f"least {n_classes}."
+        )
+    share = np.full(n_classes, 1 / n_classes) if balance else weight / weight.sum()
+    # One row for each, and the rest by largest remainder: what is owed beyond the first row.
+    owed = np.maximum(share * budget - 1, 0)
+    rest = budget - n_classes
+    owed = owed * (rest / owed.sum()) if owed.sum() > 0 else np.zeros(n_classes)
+    counts = np.floor(owed + 1e-9).astype(np.int64)
+    order = np.argsort(-(owed - counts), kind="stable")
+    counts[order[: rest - counts.sum()]] += 1
+    return counts + 1
+
+
+def drawn_start(
+    data: TrainingSet,
+    importance: np.ndarray,
+    budget: int,
+    rng: np.random.RandomState,
+    *,
+    balance: bool = False,
+) -> Start:
+    """Real rows, drawn without repetition in proportion to an importance.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    importance : float64 ndarray of shape (n,)
+        Non-negative: weights for a uniform start, sensitivities for another.
+    budget : int
+        At most n.
+    rng : RandomState
+    balance : bool
+        As many rows for each class.
+
+    Returns
+    -------
+    Start
+    """
+    chosen = []
+    for members, count in _groups(data, budget, balance):
+        order = rng.permutation(members)
+        held = importance[order]
+        if not (np.isfinite(held).all() and held.sum() > 0):
+            held = np.ones(len(order))
+        # A class may hold fewer rows than its share of the budget: its rows are then repeated.
+        whole, count = divmod(count, len(order))
+        chosen.extend([order] * whole)
+        if count:
+            chosen.append(order[_systematic(inclusion_probabilities(held, count), count, rng)])
+    index = torch.from_numpy(np.concatenate(chosen)).to(data.rows.device)
+    targets = None if data.targets is None else data.targets[index]
+    return Start(data.rows[index], targets, index)
+
+
+def kmeans_start(
+    data: TrainingSet, budget: int, rng: np.random.RandomState, *, balance: bool = False
+) -> Start:
+    """Centres of weighted k-means, within each class where there are classes.
+
+    The target of a centre is the mean of its cluster's.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        A weighted sample will do: see `skdistill.sensitivity`.
+    budget : int
+        At most n.
+    rng : RandomState
+    balance : bool
+        As many centres for each class.
+
+    Returns
+    -------
+    Start
+    """
+    rows = data.rows.cpu().numpy().astype(np.float64, copy=False)
+    weight = data.weight.double().cpu().numpy()
+    targets = None if data.targets is None else data.targets.double().cpu().numpy()
+    centres, values = [], []
+    for members, count in _groups(data, budget, balance):
+        if len(members) > CLUSTER_ROWS:
+            members = rng.choice(members, CLUSTER_ROWS, replace=False)
+        centre, label = _clusters(rows[members], weight[members], count, rng)
+        centres.append(centre)
+        if targets is not None:
+            mass = np.bincount(label, weights=weight[members], minlength=len(centre))
+            sums = np.zeros((len(centre), targets.shape[1]))
+            np.add.at(sums, label, targets[members] * weight[members, None])
+            values.append(sums / np.where(mass > 0, mass, 1.0)[:, None])
+    like = data.rows
+    found = torch.from_numpy(np.concatenate(centres)).to(like)
+    means = None if targets is None else torch.from_numpy(np.concatenate(values)).to(data.targets)
+    return Start(found, means)
+
+
+def _groups(data: TrainingSet, budget: int, balance: bool) -> list[tuple[np.ndarray, int]]:
+    """Row numbers of each class and its share of the budget; one group without classes."""
+    if data.codes is None:
+        return [(np.arange(len(data)), budget)]
+    codes = data.codes.cpu().numpy()
+    weight = data.weight.double().cpu().numpy()
+    present, codes = np.unique(codes, return_inverse=True)
+    counts = class_budgets(np.bincount(codes, weights=weight), budget, balance)
+    return [(np.flatnonzero(codes == c), int(counts[c])) for c in range(len(present))]
+
+
+def _systematic(p: np.ndarray, count: int, rng: np.random.RandomState) -> np.ndarray:
+    """Exactly `count` positions, each with its inclusion probability."""
+    ends = np.cumsum(p)
+    points = (np.arange(count) + rng.uniform()) * (ends[-1] / count)
+    return np.minimum(np.searchsorted(ends, points, side="right"), len(p) - 1)
+
+
+def _clusters(
+    rows: np.ndarray, weight: np.ndarray, count: int, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (count, width) and the cluster of each row; few rows are their own centres."""
+    distinct, label = np.unique(rows, axis=0, return_inverse=True)
+    if len(distinct) <= count:
+        repeats = np.arange(count) % len(distinct)  # equal centres move apart in training
+        return distinct[repeats], label.ravel()
+    model = KMeans(count, n_init=1, max_iter=50, random_state=rng).fit(rows, sample_weight=weight)
+    return model.cluster_centers_, model.labels_

@@ -1,0 +1,309 @@
+r"""Rows for kernel ridge regression (kernel inducing points).
+
+The predictor is :math:`f(x) = \sum_j a_j k(x, v_j) + b`. Rows v, kernel scales and either labels or
+dual coefficients a are learnt. For a squared loss the labels need no learning rate: at given rows
+the best ones solve a ridge problem on the batch, and by the envelope theorem the gradient in the
+rows is that at fixed coefficients (variable projection). For classes the cross-entropy of
+softmax(f / T) follows, with a, b and T learnt directly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from numbers import Real
+from typing import Any, ClassVar
+
+from .. import _torch as torch
+from ..support import Support
+from ._autograd import AutogradSteps
+from ._heads import CrossEntropy, SquaredError
+from ._labels import LabelSystem, cholesky_solve, label_system
+from ._rbf_steps import RBFSteps
+from .base import (
+    BLOCK_ROWS,
+    Batch,
+    Context,
+    Objective,
+    Sample,
+    Stage,
+    TrainingSet,
+    score,
+)
+
+LOSSES = ("auto", "cross_entropy", "squared_error")
+SOLVE_STEPS = 600  # of variable projection where it is all there is
+WARM_STEPS = 200  # of variable projection before cross-entropy takes over
+DUAL_STEPS = (1200, 6000)  # least and most steps of cross-entropy
+DUAL_WORK = 400_000  # steps times rows: few rows need many steps, and those are cheap
+BATCH = 1024
+ROWS_PER_SUPPORT = 5  # batch rows for each learnt row, or a label solve fits the batch's noise
+DUAL_RATE = 0.02  # relative to the root mean square of the coefficients
+OTHER_RATE = 0.02  # of log scales, intercept, labels and log temperature
+START_TEMPERATURE = 0.1
+START_RIDGE = 1e-5  # least ridge of the coefficients that cross-entropy starts from
+LABEL_RIDGE = 1e-6
+SMOOTHING_STEPS = 100  # batches that the training error is averaged over
+SMOOTHING = 0.1  # most that is taken from the label of a class and spread over all classes
+
+
+class KernelRidge(Objective):
+    r"""Learn rows whose kernel ridge predictor fits the real rows.
+
+    Parameters
+    ----------
+    reg : "auto" or float, default="auto"
+        Ridge. With solved labels it is mu in :math:`\frac12 E |f - y|^2 + \frac{\mu}{2} |f|_H^2`,
+        and "auto" chooses it on held-out rows. With fixed or learnt labels it is lambda in
+        :math:`f = k_{xS} (K_{SS} + \lambda I)^{-1} Y`, relative to the mean of the diagonal of
+        :math:`K_{SS}`, and "auto" is 1e-6.
+
+    loss : {"auto", "cross_entropy", "squared_error"}, default="auto"
+        "auto" is the cross-entropy for classes and the squared error for anything else. Without a
+        target it is the error of the Nystroem approximation, whatever is given here.
+
+    References
+    ----------
+    .. [1] T. Nguyen, Z. Chen, J. Lee, "Dataset Meta-Learning from Kernel Ridge-Regression", ICLR
+       2021.
+    .. [2] G. Golub, V. Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares
+       problems whose variables separate", SIAM J. Numer. Anal. 10, 1973.
+
+    Examples
+    --------
+    >>> from skdistill.objectives import KernelRidge
+    >>> KernelRidge(loss="squared_error")
+    KernelRidge(loss='squared_error')
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"none", "classes", "multilabel", "numbers"})
+    learns_labels: ClassVar[bool] = True
+
+    def __init__(self, reg: str | float = "auto", loss: str = "auto") -> None:
+        self.reg = reg
+        self.loss = loss
+
+    def setup(self, context: Context) -> None:
+        """Settle loss, labels and ridge; see `Objective.setup`."""
+        super().setup(context)
+        self._check_parameters(context)
+        if callable(context.kernel.name):
+            raise ValueError(
+                f"kernel={context.kernel.name!r} is a callable, which has no gradient in the rows; "
+                "use 'rbf', 'laplacian', 'linear', 'polynomial', 'nngp' or 'ntk'."
+            )
+        rbf = context.kernel.name == "rbf"
+        self._learn_scale = rbf and context.learn_kernel
+        self._steps: Any = RBFSteps(self._learn_scale) if rbf else AutogradSteps(context.kernel)
+        self._ridges = context.ridges if self.reg == "auto" else (float(self.reg),)
+        self._label_ridge = LABEL_RIDGE if self.reg == "auto" else float(self.reg)
+        by_classes = self.loss == "auto" and context.kind == "classes"
+        self._cross_entropy = self.loss == "cross_entropy" or by_classes
+        self._plan = self._stage_names(context)
+        self._stage = ""
+        self._system: LabelSystem | None = None
+        self._smoothing, self._hits, self._seen = 0.0, 0.0, 0
+        self.held_out_error: float | None = None  # with cross-entropy; also set from outside
+
+    def _stage_names(self, context: Context) -> tuple[str, ...]:
+        if context.kind == "none":
+            return ("subspace",)
+        if context.learn_labels in (True, False):
+            return ("labels",)
+        # Solved labels are those of least squares: asked for by name, they are the end.
+        if self._cross_entropy and context.learn_labels == "auto":
+            return ("solve", "dual")
+        self._cross_entropy = False
+        return ("solve",)
+
+    def _check_parameters(self, context: Context) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss={self.loss!r} of KernelRidge is unknown; use one of {LOSSES}.")
+        number = isinstance(self.reg, Real) and math.isfinite(self.reg) and self.reg > 0
+        if self.reg != "auto" and not number:
+            raise ValueError(f"reg={self.reg!r} of KernelRidge must be 'auto' or positive.")
+        if self.loss == "cross_entropy" and context.kind != "classes":
+            raise ValueError(
+                f"loss='cross_entropy' of KernelRidge needs classes as y, got {context.kind}; use "
+                "loss='squared_error'."
+            )
+
+    # Stages ----------------------------------------------------------------------------------
+
+    def stages(self, max_iter: int | None) -> list[Stage]:
+        """Variable projection, and for classes cross-entropy; see `Objective.stages`."""
+        m = self._context.n_support
+        large = self._context.batch_size or max(BATCH, ROWS_PER_SUPPORT * m)
+        if len(self._plan) == 1:
+            n_steps = SOLVE_STEPS if max_iter is None else max_iter
+            return [Stage(self._plan[0], n_steps, large, torch.float64, _check_every(n_steps))]
+        least, most = DUAL_STEPS
+        if max_iter is None:
+            warm, direct = WARM_STEPS, min(most, max(least, DUAL_WORK // m))
+        else:
+            warm = min(WARM_STEPS, max_iter // 4)
+            direct = max_iter - warm
+        small = self._context.batch_size or BATCH
+        return [
+            Stage("solve", warm, large, torch.float64, _check_every(warm)),
+            Stage("dual", direct, small, torch.float32, _check_every(direct)),
+        ]
+
+    def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
+        """See `Objective.start`; `scale` (width,) or (1,) is that of the RBF kernel."""
+        support = Support(rows.clone(), labels)
+        if isinstance(self._steps, RBFSteps):
+            if scale is None:
+                scale = rows.new_full((1,), math.sqrt(self._context.kernel.gamma))
+            support.rows = rows * scale
+            support.extra["log_scale"] = scale.log()
+        if labels is not None:
+            support.extra["dual"] = torch.zeros_like(labels)
+            support.extra["intercept"] = labels.new_zeros(labels.shape[1])
+            support.extra["ridge"] = rows.new_tensor([self._ridges[0]])
+        if self._cross_entropy:
+            support.extra["log_temperature"] = rows.new_full((1,), math.log(START_TEMPERATURE))
+        return support
+
+    def rows(self, support: Support) -> Any:
+        """Rows in coordinates; see `Objective.rows`."""
+        if "log_scale" in support.extra:
+            return support.rows / support["log_scale"].exp()
+        return support.rows
+
+    def begin(self, stage: Stage, support: Support, sample: Sample) -> Support:
+        """See `Objective.begin`; cross-entropy starts from a label solve."""
+        self._stage, self._hits, self._seen = stage.name, 0.0, 0
+        if stage.name != "dual":
+            return support.to(stage.dtype)
+        support = support.to(torch.float64)
+        system = self._label_system(support, sample)
+        a, b = system.solve(max(START_RIDGE, float(support["ridge"])))
+        support.extra.update(dual=a, intercept=b)
+        return support.to(stage.dtype)
+
+    def rates(self, stage: Stage, support: Support) -> dict[str, float]:
+        """See `Objective.rates`. A row moves `learning_rate` kernel widths, whatever its length."""
+        free = support.rows.shape[1] if support.free is None else support.free
+        rates = {"rows": self._context.learning_rate / math.sqrt(free)}
+        if self._learn_scale:
+            rates["log_scale"] = OTHER_RATE
+        if stage.name == "dual":
+            unit = float(support["dual"].square().mean().sqrt()) or 1.0
+            rates |= {"dual": DUAL_RATE * unit, "intercept": OTHER_RATE}
+        if stage.name == "labels" and self._context.learn_labels:
+            rates["labels"] = OTHER_RATE
+        if self._cross_entropy and stage.name != "solve":
+            rates["log_temperature"] = OTHER_RATE
+        return rates
+
+    # Steps -----------------------------------------------------------------------------------
+
+    def gradients(
+        self, support: Support, batch: Batch, weights: Any, names: list[str]
+    ) -> tuple[Any, list[Any]]:
+        """Loss and gradients, derived by hand for the RBF kernel; see `Objective.gradients`."""
+        if self._stage == "solve":
+            mu = float(support["ridge"])
+            value, found = self._steps.solved(support, batch, weights, mu)
+        elif self._stage == "subspace":
+            value, found = self._steps.subspace(support, batch, weights, self._label_ridge)
+        else:
+            value, found = self._with_head(support, batch, weights)
+        return value, [found.get(name) for name in names]
+
+    def _with_head(self, support: Support, batch: Batch, weights: Any) -> tuple[Any, dict]:
+        head: Any = SquaredError()
+        if self._cross_entropy:
+            head = CrossEntropy(support["log_temperature"], self._smoothing)
+        if self._stage == "dual":
+            a, b = support["dual"], support["intercept"]
+            found = self._steps.direct(support, a, b, batch, weights, head)
+        else:
+            found = self._steps.labelled(support, batch, weights, self._label_ridge, head)
+        if self._cross_entropy:
+            found["log_temperature"] = head.gradient
+            self._hits, self._seen = self._hits + head.hits, self._seen + 1
+            if self._seen == SMOOTHING_STEPS:
+                self._adapt_smoothing()
+        return head.value, found
+
+    # Predictor and scores --------------------------------------------------------------------
+
+    def predictor(self, support: Support) -> Callable[[Any], Any]:
+        """See `Objective.predictor`; needs `choose` where coefficients are solved for."""
+        a, b = support["dual"], support["intercept"]
+
+        def predict(rows: Any) -> Any:
+            return torch.addmm(b, self._steps.kernel(rows.to(a.dtype), support), a)
+
+        return predict
+
+    def temperature(self, support: Support) -> float:
+        """See `Objective.temperature`: learnt with cross-entropy."""
+        found = support.extra.get("log_temperature")
+        return START_TEMPERATURE if found is None else float(found.exp())
+
+    def solve(self, support: Support, sample: Sample) -> None:
+        """Normal equations of the label problem; see `Objective.solve`."""
+        if self._stage == "solve":
+            self._system = self._label_system(support, sample)
+        elif self._stage == "labels":
+            K_SS = self._steps.support_kernel(support)
+            support.extra["dual"] = cholesky_solve(K_SS, support.labels, self._label_ridge)
+
+    def scores(self, support: Support, held_out: TrainingSet) -> dict[Hashable, float]:
+        """See `Objective.scores`; with solved labels there is a score for each ridge."""
+        if self._stage == "subspace":
+            return {None: -self._nystroem_error(support, held_out)}
+        if self._stage == "solve" and self._system is not None:
+            K = [self._steps.kernel(rows.to(support.rows.dtype), support) for rows in _blocks(held_out)]
+            found: dict[Hashable, float] = {}
+            for ridge in self._ridges:
+                a, b = self._system.solve(ridge)
+                outputs = torch.cat([torch.addmm(b, block, a) for block in K])
+                found[ridge] = score(outputs, held_out, self._context.kind)
+            return found
+        found = super().scores(support, held_out)
+        self.held_out_error = 1 - found[None]
+        return found
+
+    def choose(self, support: Support, choice: Hashable) -> None:
+        """Coefficients for a ridge, that of the support if None; see `Objective.choose`."""
+        if self._stage != "solve" or self._system is None:
+            return
+        ridge = float(support["ridge"]) if choice is None else choice
+        support.extra["dual"], support.extra["intercept"] = self._system.solve(ridge)
+        support.extra["ridge"] = support["ridge"].new_tensor([ridge])
+
+    def _adapt_smoothing(self) -> None:
+        """Smooth labels as far as the training error falls short of that on held-out rows.
+
+        Without it rows and coefficients grow until the training rows are all right; where the two
+        errors agree (few rows for the problem), smoothing would only cost.
+        """
+        if self.held_out_error:
+            error = 1 - float(self._hits) / self._seen
+            self._smoothing = SMOOTHING * max(0.0, 1 - error / self.held_out_error)
+        self._hits, self._seen = 0.0, 0
+
+    def _label_system(self, support: Support, sample: Sample) -> LabelSystem:
+        K_SS = self._steps.support_kernel(support)
+        return label_system(lambda rows: self._steps.kernel(rows, support), K_SS, sample)
+
+    def _nystroem_error(self, support: Support, held_out: TrainingSet) -> float:
+        weight = held_out.weight / held_out.weight.sum()
+        batch = Batch(held_out.rows.to(support.rows.dtype), None)
+        value, _ = self._steps.subspace(
+            support, batch, weight.to(support.rows.dtype), self._label_ridge
+        )
+        return float(value)
+
+
+def _blocks(data: TrainingSet) -> list[Any]:
+    return list(torch.split(data.rows, BLOCK_ROWS))
+
+
+def _check_every(n_steps: int) -> int:
+    """Steps between two looks at held-out rows: often at first, which short runs need."""
+    return max(1, min(100, n_steps // 12))
