@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from .coreset import SensitivityCoreset
 from .data import DistilledData
+from .distiller import DatasetDistiller
 from .meta import DistilledClassifier, DistilledRegressor
 
-__all__ = ["DistilledClassifier", "DistilledData", "DistilledRegressor", "SensitivityCoreset"]
+__all__ = [
+    "DatasetDistiller",
+    "DistilledClassifier",
+    "DistilledData",
+    "DistilledRegressor",
+    "SensitivityCoreset",
+]
 __version__ = "0.1.0"

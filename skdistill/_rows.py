@@ -125,7 +125,7 @@ class Units:
         if not tensor.is_floating_point() or tensor.dtype == torch.float16:
             tensor = tensor.to(torch.float32 if block.dtype == np.float16 else torch.float64)
         shift = torch.from_numpy(self.shift).to(tensor)
-        factor = torch.as_tensor(self.factor).to(tensor)
+        factor = torch.as_tensor(self.factor, dtype=torch.float64).to(tensor)
         return (tensor - shift).mul_(factor).to(dtype)
 
 

@@ -16,6 +16,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from . import _torch as torch
 
 POOL_ROWS = 100_000  # above it losses are refreshed on a random pool of this size
@@ -233,9 +235,7 @@ class BatchSampler:
         if not self.importance:
             return
         if len(self._uniform) <= POOL_ROWS:
-            self._shares = importance_shares(
-                losses(self._everything), self._uniform, self._groups
-            )
+            self._shares = importance_shares(losses(self._everything), self._uniform, self._groups)
         else:
             pool = torch.unique(stratified_draw(self._uniform_sums, POOL_ROWS, self.generator))
             groups = None if self._groups is None else self._groups[pool]
@@ -243,3 +243,49 @@ class BatchSampler:
             self._shares = torch.zeros_like(self._uniform)
             self._shares[pool] = shares
         self._sums = self._shares.cumsum(0)
+
+
+def row_losses(
+    loss: Any, classes: Any, outputs: Any, temperature: float, targets: Any, codes: Any
+) -> Any:
+    """Losses (k,) of rows that make them important.
+
+    Parameters
+    ----------
+    loss : {"auto", "cross_entropy", "squared_error"} or callable
+        "auto" is the cross-entropy for classes and the squared error for anything else. A callable
+        gets the targets (k, q), one-hot for classes, and the outputs (k, q), both ndarrays.
+    classes : ndarray or None
+        None says that there are none.
+    outputs : Tensor of shape (k, q)
+    temperature : float
+        Divisor of the outputs before the softmax.
+    targets : Tensor of shape (k, q)
+    codes : int64 Tensor of shape (k,) or None
+
+    Returns
+    -------
+    Tensor of shape (k,)
+
+    Raises
+    ------
+    ValueError
+        If a callable returns another shape, or losses that are negative or not finite.
+    """
+    if callable(loss):
+        found = np.asarray(loss(targets.cpu().numpy(), outputs.double().cpu().numpy()), dtype=float)
+        if found.shape != (len(outputs),):
+            raise ValueError(
+                f"batch_loss={loss!r} must return one loss for each row, shape {(len(outputs),)}, "
+                f"but returned shape {found.shape}."
+            )
+        if not (np.isfinite(found).all() and (found >= 0).all()):
+            raise ValueError(
+                f"batch_loss={loss!r} must return finite, non-negative losses, but returned "
+                f"values from {found.min()} to {found.max()}."
+            )
+        return torch.from_numpy(found).to(outputs.device)
+    if loss == "cross_entropy" or (loss == "auto" and classes is not None):
+        log_p = torch.log_softmax(outputs / temperature, dim=1)
+        return -log_p.gather(1, codes[:, None])[:, 0]
+    return (outputs - targets).square().sum(1)

@@ -176,9 +176,7 @@ def find_stop(results: list[TrainingResult], weights: list[float]) -> tuple[Stop
     return best, best_score
 
 
-def finish(
-    objective: Objective, result: TrainingResult, data: TrainingSet, weight: Any
-) -> Support:
+def finish(objective: Objective, result: TrainingResult, data: TrainingSet, weight: Any) -> Support:
     """Solve what the technique solves in closed form once more, on all rows.
 
     Parameters

@@ -4,4 +4,16 @@ from .analytic_ridge import AnalyticRidge
 from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
 from .kernel_ridge import KernelRidge
 
-__all__ = ["AnalyticRidge", "Batch", "Context", "KernelRidge", "Objective", "Sample", "Stage", "TrainingSet"]
+OBJECTIVES = {"kernel_ridge": KernelRidge, "analytic_ridge": AnalyticRidge}
+
+__all__ = [
+    "OBJECTIVES",
+    "AnalyticRidge",
+    "Batch",
+    "Context",
+    "KernelRidge",
+    "Objective",
+    "Sample",
+    "Stage",
+    "TrainingSet",
+]

@@ -124,5 +124,3 @@ class RBFSteps:
     def _gradients(self, pullback: Pullback) -> dict[str, Any]:
         of_rows, of_scale = pullback.gradients()
         return {"rows": of_rows} if of_scale is None else {"rows": of_rows, "log_scale": of_scale}
-
-

@@ -142,7 +142,7 @@ class Sample(NamedTuple):
 
 
 class Objective(BaseEstimator):
-    """Base of the techniques. A technique implements `batch_loss` and `predictor`, and 
+    """Base of the techniques. A technique implements `batch_loss` and `predictor`, and
     what else differs from here.
 
     The constructor only stores parameters. `setup` is called once, on a clone, before training.
@@ -169,8 +169,11 @@ class Objective(BaseEstimator):
         size = self._context.batch_size or 256
         return [Stage("train", n_steps, size, torch.float32)]
 
-    def start(self, rows: Any, labels: Any) -> Support:
-        """Support at the start, from rows (m, width) in coordinates and their targets (m, q)."""
+    def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
+        """Support at the start, from rows (m, width) in coordinates and their targets (m, q).
+
+        `scale` (width,) or (1,) is that of the RBF kernel at the start, for who learns it.
+        """
         return Support(rows.clone(), labels)
 
     def rows(self, support: Support) -> Any:

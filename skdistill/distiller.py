@@ -1,0 +1,477 @@
+"""`DatasetDistiller`: learn rows, fed by importance sampling."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import _fit_context, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from . import _torch as torch
+from ._device import resolve_device
+from ._rows import Moments, Rows, Units, float_type, merge_equal_rows, weighted_moments
+from .base import BaseDistiller, Input, KernelRidgePredictor
+from .batches import row_losses
+from .coordinates import Coordinates
+from .coreset import SensitivityCoreset
+from .data import DistilledData
+from .initialise import Start, drawn_start, kmeans_start
+from .kernels.functions import Kernel
+from .kernels.ridge import RidgeFit
+from .learning import Learnt, Problem, Settings, learn
+from .objectives import OBJECTIVES, TrainingSet
+from .optimizers import OPTIMIZERS
+from .training import TrainingOptions
+
+INITS = ("auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans")
+BATCH_LOSSES = ("auto", "cross_entropy", "squared_error")
+STORED_RIDGE = 1e-6  # of the labels that are handed out, relative to the kernel's mean diagonal
+CORESET_ROWS = (2000, 20)  # of the coreset that k-means is solved on: at least, and for each row
+
+
+class DatasetDistiller(BaseDistiller):
+    """Learn rows."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseDistiller._parameter_constraints,
+        "objective": [StrOptions(set(OBJECTIVES)), HasMethods(["setup", "predictor"])],
+        "init": [StrOptions(set(INITS)), HasMethods(["fit"]), DistilledData],
+        "batch_sampling": [StrOptions({"importance", "uniform"})],
+        "batch_loss": [StrOptions(set(BATCH_LOSSES)), callable],
+        "uniform_mixing": [Interval(Real, 0, 1, closed="both")],
+        "reweight": ["boolean", StrOptions({"auto"})],
+        "refresh_every": [Interval(Integral, 1, None, closed="left")],
+        "learn_labels": ["boolean", StrOptions({"auto", "solve"})],
+        "learn_kernel": ["boolean"],
+        "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "optimizer": [StrOptions(set(OPTIMIZERS))],
+        "standardize": ["boolean"],
+        "class_balance": ["boolean", StrOptions({"auto"})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        n_samples: int | float = 100,
+        *,
+        objective: Any = "kernel_ridge",
+        init: Any = "auto",
+        batch_sampling: str = "importance",
+        batch_loss: str | Callable = "auto",
+        uniform_mixing: float = 0.5,
+        reweight: bool | str = "auto",
+        refresh_every: int = 100,
+        learn_labels: bool | str = "auto",
+        learn_kernel: bool = True,
+        max_iter: int | str = "auto",
+        batch_size: int | str = "auto",
+        learning_rate: float = 0.12,
+        optimizer: str = "adam",
+        standardize: bool = True,
+        class_balance: bool | str = "auto",
+        early_stopping: bool = True,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | None = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        kernel: str | Callable = "rbf",
+        gamma: float | str | None = "scale",
+        degree: float = 3,
+        coef0: float = 1,
+        kernel_params: dict | None = None,
+        target_type: str = "auto",
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_samples = n_samples
+        self.objective = objective
+        self.init = init
+        self.batch_sampling = batch_sampling
+        self.batch_loss = batch_loss
+        self.uniform_mixing = uniform_mixing
+        self.reweight = reweight
+        self.refresh_every = refresh_every
+        self.learn_labels = learn_labels
+        self.learn_kernel = learn_kernel
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.standardize = standardize
+        self.class_balance = class_balance
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.kernel = kernel
+        self.gamma = gamma
+        self.degree = degree
+        self.coef0 = coef0
+        self.kernel_params = kernel_params
+        self.target_type = target_type
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> DatasetDistiller:
+        """Learn the rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Training data, dense.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Target. Without one ``objective="kernel_ridge"`` learns the subspace of the kernel.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. A row of weight 2 counts as two rows.
+
+        Returns
+        -------
+        self : DatasetDistiller
+            Fitted estimator.
+        """
+        self._began = time.perf_counter()
+        if sp.issparse(X):
+            raise TypeError(
+                "Sparse data was passed, but rows are learnt densely; reduce X first, for example "
+                "with sklearn.decomposition.TruncatedSVD, or choose rows with SensitivityCoreset."
+            )
+        before = self.distilled_ if self.warm_start and hasattr(self, "distilled_") else None
+        device = resolve_device(self.device)
+        rng = check_random_state(self.random_state)
+        data = self._read(X, y, sample_weight)
+        moments = weighted_moments(data.features, data.sample_weight)
+        rows = merge_equal_rows(data.features, data.target.identity, data.sample_weight)
+        n_classes = 0 if data.target.classes is None else len(data.target.classes)
+        budget = self._resolve_budget(len(rows), n_classes)
+        objective = (
+            OBJECTIVES[self.objective]() if isinstance(self.objective, str) else self.objective
+        )
+        problem = self._problem(data, rows, moments, budget, device, rng)
+        self._say(f"{len(rows)} distinct rows of {len(data.features)}", self._began)
+        starts = _Starts(self, before, data, budget, rng)
+        learnt = learn(
+            problem,
+            self._settings(data),
+            lambda: clone(objective),
+            starts.make,
+            lambda *found: row_losses(self.batch_loss, data.target.classes, *found),
+            float_type(data.features.dtype),
+        )
+        self._store(learnt, data, problem)
+        self.device_ = str(device)
+        return self
+
+    def make_predictor(self) -> KernelRidgePredictor:
+        """Return the kernel ridge predictor that the rows were learnt for.
+
+        Returns
+        -------
+        KernelRidgePredictor
+            Its ``predict(X)`` gives real-valued outputs: a column for each class, label or output.
+
+        Raises
+        ------
+        ValueError
+            If the distiller was fitted without a target.
+        """
+        if getattr(self, "_fit", None) is None:
+            return super().make_predictor()
+        return KernelRidgePredictor(self, self._fit)
+
+    # From parameters to the problem ----------------------------------------------------------
+
+    def _problem(
+        self,
+        data: Input,
+        rows: Rows,
+        moments: Moments,
+        budget: int,
+        device: Any,
+        rng: np.random.RandomState,
+    ) -> Problem:
+        kernel, _ = self._resolve_kernel(moments)
+        n_features = data.features.shape[1]
+        if self.standardize and not (
+            isinstance(self.kernel, str) and self.kernel in ("nngp", "ntk")
+        ):
+            # A typical row has length 1 in standardised coordinates, so that 1 is "scale" there.
+            given = isinstance(self.gamma, Real)
+            kernel = Kernel(
+                kernel.name,
+                float(self.gamma) * n_features if given else 1.0,
+                kernel.degree,
+                kernel.coef0,
+                kernel.params,
+            )
+        generator = torch.Generator(device=device).manual_seed(int(rng.randint(2**31)))
+        target = data.target
+        targets = None
+        if target.values is not None:
+            values = rows.spread(target.values)
+            self._center, self._unit = np.zeros(values.shape[1]), np.ones(values.shape[1])
+            if target.kind == "numbers":
+                share = rows.weight / rows.weight.sum()
+                self._center = share @ values
+                spread = np.sqrt(share @ (values - self._center) ** 2)
+                self._unit = np.where(spread > 1e-12 * np.abs(self._center), spread, 1.0)
+                values = (values - self._center) / self._unit
+            targets = torch.from_numpy(np.ascontiguousarray(values)).to(device)
+        codes = None
+        if target.codes is not None:
+            codes = torch.from_numpy(rows.spread(target.codes)).to(device)
+        whole = rows.inverse is None
+        return Problem(
+            data.features if whole else data.features[rows.index],
+            targets,
+            torch.from_numpy(rows.weight / rows.weight.mean()).to(device),
+            codes,
+            target.kind,
+            kernel,
+            self.kernel == "rbf" and self.gamma == "scale",
+            budget,
+            generator,
+            device,
+        )
+
+    def _settings(self, data: Input) -> Settings:
+        numbers = data.target.kind == "numbers"
+        options = TrainingOptions(
+            max_iter=None if isinstance(self.max_iter, str) else self.max_iter,
+            optimizer=self.optimizer,
+            refresh_every=self.refresh_every,
+            patience=self.n_iter_no_change,
+            tol=self.tol,
+            report=self._report if self.verbose else None,
+        )
+        return Settings(
+            options,
+            self.standardize,
+            self.early_stopping,
+            self.validation_fraction,
+            self.learn_labels,
+            self.learn_kernel,
+            self.learning_rate,
+            None if isinstance(self.batch_size, str) else self.batch_size,
+            self.batch_sampling == "importance",
+            self.uniform_mixing,
+            numbers if isinstance(self.reweight, str) else self.reweight,
+            self.class_balance is True,
+        )
+
+    def _report(self, found: dict[str, Any]) -> None:
+        self._say(f"step {found['n_iter']}: score {found['score']:.4f}", self._began)
+
+    # From the result to attributes -----------------------------------------------------------
+
+    def _store(self, learnt: Learnt, data: Input, problem: Problem) -> None:
+        result, target = learnt.result, data.target
+        self.n_iter_ = result.n_iter
+        self.loss_curve_ = result.loss_curve
+        self.validation_scores_ = [max(check.scores.values()) for check in result.checks]
+        self._set_map(learnt.kernel, learnt.rows, Units(learnt.shift, learnt.factor))
+        with np.errstate(divide="ignore"):
+            self.length_scale_ = 1 / (np.sqrt(2 * learnt.kernel.gamma) * learnt.factor)
+        targets, y = None, None
+        self._fit = None
+        if learnt.dual is not None and learnt.intercept is not None:
+            K = self._map.landmark_kernel()
+            self.alpha_ = STORED_RIDGE * float(np.diag(K).mean())
+            dual = learnt.dual * self._unit
+            self.intercept_ = learnt.intercept * self._unit + self._center
+            targets = K @ dual + self.alpha_ * dual + self.intercept_
+            self._fit = RidgeFit(dual, self.intercept_, self.alpha_)
+        elif learnt.labels is not None:
+            targets = learnt.labels * self._unit + self._center
+        self._small_targets = targets
+        weight = np.full(len(learnt.rows), self._total_weight(data) / len(learnt.rows))
+        if targets is not None:
+            y = self._labels(targets, data)
+            if target.codes is not None:
+                weight = _class_weights(targets.argmax(1), target.codes, data.sample_weight)
+        self.distilled_ = DistilledData(
+            _in_the_users_form(learnt.rows, data.X),
+            y,
+            weight,
+            targets=targets,
+            classes=target.classes,
+            feature_names=getattr(self, "feature_names_in_", None),
+        )
+        self._say(f"{len(learnt.rows)} rows learnt, {result.status}", self._began)
+        if result.status == "diverged":
+            warnings.warn(
+                "Training diverged: the best rows before that are kept. Use a smaller "
+                f"learning_rate than {self.learning_rate!r}.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        elif result.status == "interrupted":
+            warnings.warn(
+                f"Interrupted after {result.n_iter} steps: the best rows so far are kept.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    @staticmethod
+    def _total_weight(data: Input) -> float:
+        return float(len(data.features) if data.sample_weight is None else data.sample_weight.sum())
+
+    @staticmethod
+    def _labels(targets: np.ndarray, data: Input) -> np.ndarray:
+        """Labels in the user's own type: the class of the largest target, or the numbers."""
+        assert data.y is not None  # there are targets
+        if data.target.classes is not None:
+            return data.target.classes[targets.argmax(1)]
+        if data.target.kind == "multilabel":
+            return (targets > 0.5).astype(data.y.dtype)
+        dtype = data.y.dtype if data.y.dtype.kind == "f" else np.dtype(np.float64)
+        return targets.reshape((len(targets), *data.y.shape[1:])).astype(dtype)
+
+    def __sklearn_tags__(self):
+        """Dense input only."""
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = False
+        return tags
+
+
+class _Starts:
+    """Makes the rows that training starts from, as `init` says."""
+
+    def __init__(
+        self,
+        distiller: DatasetDistiller,
+        before: DistilledData | None,
+        data: Input,
+        budget: int,
+        rng: np.random.RandomState,
+    ) -> None:
+        self.rng = rng
+        self.budget = budget
+        self.balance = distiller.class_balance is True
+        self.target = data.target
+        self.unit = getattr(distiller, "_unit", 1.0), getattr(distiller, "_center", 0.0)
+        init = distiller.init
+        self.name = init if isinstance(init, str) else "given"
+        self.given: DistilledData | None = None
+        if before is not None:
+            self.name, self.given = "given", before
+        elif isinstance(init, DistilledData):
+            self.given = init
+        elif not isinstance(init, str):
+            fitted = clone(init).fit(data.X, data.y, sample_weight=data.sample_weight)
+            self.given = fitted.distilled_
+        if self.given is not None:
+            self._check_given(data)
+        self.by_ridge = distiller.objective == "kernel_ridge" or hasattr(distiller.objective, "reg")
+
+    def make(self, data: TrainingSet, coordinates: Coordinates, gamma: float) -> Start:
+        """Start from a training set in coordinates."""
+        if self.given is not None:
+            return self._from_given(data, coordinates)
+        budget, rng = self.budget, self.rng
+        if self.name in ("auto", "kmeans"):
+            return kmeans_start(data, budget, rng, balance=self.balance)
+        if self.name == "uniform":
+            weight = data.weight.cpu().numpy()
+            return drawn_start(data, weight, budget, rng, balance=self.balance)
+        loss = "kernel_ridge" if self.by_ridge else "kmeans"
+        if self.name == "sensitivity":
+            drawn, _ = self._coreset(data, budget, loss, gamma)
+            if len(drawn) == budget:
+                index = torch.from_numpy(drawn).to(data.rows.device)
+                targets = None if data.targets is None else data.targets[index]
+                return Start(data.rows[index], targets, index)
+            weight = data.weight.cpu().numpy()
+            return drawn_start(data, weight, budget, rng, balance=self.balance)
+        size = min(len(data), max(CORESET_ROWS[0], CORESET_ROWS[1] * budget))
+        drawn, weight = self._coreset(data, size, loss, gamma)
+        small = data.subset(torch.from_numpy(drawn).to(data.rows.device))
+        weight = torch.from_numpy(weight).to(small.weight)
+        small = TrainingSet(small.rows, small.targets, weight, small.codes)
+        return kmeans_start(small, budget, rng, balance=self.balance)
+
+    def _coreset(
+        self, data: TrainingSet, size: int, loss: str, gamma: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Index and weight of rows that a `SensitivityCoreset` in coordinates chooses."""
+        y = None if data.targets is None else data.targets.cpu().numpy()
+        kind = "regression"
+        if data.codes is not None:
+            y, kind = data.codes.cpu().numpy(), "classification"
+        coreset = SensitivityCoreset(
+            size, loss=loss, gamma=gamma, target_type=kind, random_state=self.rng
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a size above the distinct rows
+            coreset.fit(data.rows.cpu().numpy(), y, sample_weight=data.weight.cpu().numpy())
+        return coreset.indices_, coreset.distilled_.sample_weight
+
+    def _check_given(self, data: Input) -> None:
+        given = self.given
+        assert given is not None
+        if given.X.shape[1] != data.features.shape[1] or sp.issparse(given.X):
+            raise ValueError(
+                f"init={given!r} must hold dense rows of {data.features.shape[1]} features, as X."
+            )
+        if len(given) != self.budget:
+            raise ValueError(
+                f"init={given!r} has {len(given)} rows, but n_samples asks for {self.budget}; use "
+                f"n_samples={len(given)}, or another init."
+            )
+        if given.y is None and data.y is not None:
+            raise ValueError(f"init={given!r} has no y, but y was passed to fit.")
+
+    def _from_given(self, data: TrainingSet, coordinates: Coordinates) -> Start:
+        given = self.given
+        assert given is not None
+        X = np.asarray(given.X, dtype=np.float64)
+        rows = coordinates.load(X, torch.float64, data.rows.device)
+        if data.targets is None:
+            return Start(rows, None)
+        if self.target.classes is None:
+            y = np.asarray(given.y, dtype=np.float64).reshape(len(X), -1)
+            values = (y - self.unit[1]) / self.unit[0]
+        elif given.targets is not None and given.targets.shape[1] == len(self.target.classes):
+            values = np.asarray(given.targets)
+        else:
+            unknown = np.setdiff1d(given.y, self.target.classes)
+            if len(unknown):
+                raise ValueError(f"init={given!r} holds classes {unknown} that y does not.")
+            values = (np.asarray(given.y)[:, None] == self.target.classes).astype(float)
+        return Start(rows, torch.from_numpy(values).to(data.targets))
+
+
+def _class_weights(
+    small: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray | None
+) -> np.ndarray:
+    """Weight W_c / m_c of each learnt row; classes without a row leave theirs to the others."""
+    mass = np.bincount(codes, weights=sample_weight)
+    count = np.bincount(small, minlength=len(mass))
+    weight = (mass / np.maximum(count, 1))[small]
+    return weight * (mass.sum() / weight.sum())
+
+
+def _in_the_users_form(rows: np.ndarray, X: Any) -> Any:
+    """Rows as a DataFrame where `X` is a pandas one, else as they are."""
+    if hasattr(X, "iloc"):
+        return type(X)(rows, columns=X.columns)
+    return rows

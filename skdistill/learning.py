@@ -1,0 +1,377 @@
+"""From real rows to learnt rows: coordinates, kernel start, training with held-out rows, last solve.
+
+Up to a few thousand rows are trained on several times, each time with another part held out, to
+learn where to stop; then once more on all of them. Of many rows one part is held out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from . import _torch as torch
+from .batches import BatchSampler, balanced_weight
+from .coordinates import Coordinates, plain_coordinates, robust_coordinates
+from .initialise import Start
+from .kernel_start import FIT_ROWS, KernelStart, search_rbf
+from .kernels.functions import Kernel
+from .objectives.base import Context, Objective, TrainingSet
+from .support import Support
+from .training import TrainingOptions, TrainingResult, find_stop, finish, train
+
+FEW_ROWS = 2000  # up to so many rows the stop is found on several held-out parts
+PARTS = 5
+MIN_ROWS = 25  # with fewer there is nothing to hold out
+MAX_HELD_OUT = 2000
+SUMMARY_ROWS = 10_000  # rows that centre, scale and directions are taken from
+WIDE = 128  # features beyond which directions, and one common unit, are tried
+EXPLAINED = 0.975
+RIDGES = {"few": (1e-6, 1e-5, 1e-4, 1e-3), "many": (1e-7, 1e-5, 1e-3)}
+SAFE = KernelStart(-math.inf, 1.0, 1e-5)  # without held-out rows: typical distance, some ridge
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learnt from.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d)
+        Distinct rows in the user's units.
+    targets : float64 Tensor of shape (n, q) or None
+    weight : float64 Tensor of shape (n,)
+    codes : int64 Tensor of shape (n,) or None
+    kind : {"none", "classes", "multilabel", "numbers"}
+    kernel : Kernel
+        Its `gamma`, for coordinates, is replaced where `search` is true.
+    search : bool
+        Choose gamma of the RBF kernel on held-out rows.
+    n_support : int
+    generator : torch.Generator
+        On the device.
+    device : torch.device
+    """
+
+    X: np.ndarray
+    targets: Any
+    weight: Any
+    codes: Any
+    kind: str
+    kernel: Kernel
+    search: bool
+    n_support: int
+    generator: Any
+    device: Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to learn; see `DatasetDistiller` for what each means."""
+
+    options: TrainingOptions
+    standardize: bool
+    early_stopping: bool
+    validation_fraction: float
+    learn_labels: str | bool
+    learn_kernel: bool
+    learning_rate: float
+    batch_size: int | None
+    importance: bool
+    mixing: float
+    reweight: bool
+    balance: bool
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The result, in the user's units.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (m, d)
+    dual, intercept : float64 ndarray of shape (m, q) and (q,), or None
+        Of the predictor, where the technique has such.
+    labels : float64 ndarray of shape (m, q) or None
+    kernel : Kernel
+        On features shifted by `shift` and multiplied by `factor`.
+    shift, factor : float64 ndarray of shape (d,)
+    temperature : float
+    result : TrainingResult
+    """
+
+    rows: np.ndarray
+    dual: np.ndarray | None
+    intercept: np.ndarray | None
+    labels: np.ndarray | None
+    kernel: Kernel
+    shift: np.ndarray
+    factor: np.ndarray
+    temperature: float
+    result: TrainingResult
+
+
+StartFunction = Callable[[TrainingSet, Coordinates, float], Start]
+LossFunction = Callable[[Any, float, Any, Any], Any]
+
+
+def learn(
+    problem: Problem,
+    settings: Settings,
+    make_objective: Callable[[], Objective],
+    make_start: StartFunction,
+    losses: LossFunction,
+    dtype: np.dtype,
+) -> Learnt:
+    """Learn rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    settings : Settings
+    make_objective : callable
+        Fresh copy of the technique.
+    make_start : callable
+        Training set, coordinates and gamma -> `Start`.
+    losses : callable
+        Outputs (k, q), temperature, targets (k, q) and codes (k,) -> losses (k,) of rows.
+    dtype : dtype
+        Of the rows handed out: they are rounded to it before the last solve.
+
+    Returns
+    -------
+    Learnt
+    """
+    splits = held_out_parts(
+        len(problem.X), problem.n_support, settings, problem.generator, problem.kind
+    )
+    coordinates, start = _coordinates_and_scale(problem, settings, splits)
+    kernel = replace(problem.kernel, gamma=start.gamma) if problem.search else problem.kernel
+    rows = coordinates.load(problem.X, torch.float32, problem.device)
+    data = TrainingSet(rows, problem.targets, problem.weight, problem.codes)
+    few = len(splits) != 1
+    fixed = RIDGES["few" if few else "many"]
+    ridges = (start.ridge, *(r for r in fixed if r != start.ridge)) if few else fixed
+    if not splits:
+        ridges = (start.ridge,)
+    context = Context(
+        problem.kind,
+        problem.n_support,
+        coordinates.width,
+        1 if problem.targets is None else problem.targets.shape[1],
+        kernel,
+        problem.generator,
+        problem.device,
+        learn_labels=settings.learn_labels,
+        learn_kernel=settings.learn_kernel,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        ridges=ridges,
+    )
+    runner = _Runner(data, coordinates, context, settings, make_objective, make_start, losses)
+    objective, result = runner.train_and_stop(splits)
+    support = result.support
+    # What is handed out is what the last solve sees: rounded rows, at their own coordinates.
+    handed = coordinates.restore(objective.rows(support)).astype(dtype)
+    _set_rows(objective, support, coordinates.load(handed, support.rows.dtype, problem.device))
+    support = finish(objective, result, data, data.weight)
+    if not objective.needs_steps:  # solved rows are known only now
+        handed = coordinates.restore(objective.rows(support)).astype(dtype)
+    return _in_user_units(handed, objective, support, coordinates, kernel, result)
+
+
+def held_out_parts(
+    n_rows: int, n_support: int, settings: Settings, generator: Any, kind: str
+) -> list[tuple[Any, Any]]:
+    """Index of training and of held-out rows: several pairs for few rows, else one, or none."""
+    device = generator.device
+    order = torch.randperm(n_rows, generator=generator, device=device)
+    part = n_rows // PARTS
+    enough = n_rows >= MIN_ROWS and n_rows - part >= n_support
+    if not (settings.early_stopping and enough):
+        return []
+    if n_rows <= FEW_ROWS and kind != "none":
+        parts = list(order.chunk(PARTS))
+        return [
+            (torch.cat([p for j, p in enumerate(parts) if j != k]), parts[k]) for k in range(PARTS)
+        ]
+    n_held = max(1, min(round(settings.validation_fraction * n_rows), MAX_HELD_OUT))
+    return [(order[n_held:], order[:n_held])]
+
+
+def _coordinates_and_scale(
+    problem: Problem, settings: Settings, splits: list[tuple[Any, Any]]
+) -> tuple[Coordinates, KernelStart]:
+    """Choose coordinates, and the kernel's start in them, by label solves on held-out rows."""
+    X, n_features = problem.X, problem.X.shape[1]
+    if not settings.standardize:
+        candidates = [plain_coordinates(n_features)]
+    else:
+        order = torch.randperm(len(X), generator=problem.generator, device=problem.device)
+        index = order[:SUMMARY_ROWS].cpu().numpy()
+        sample, weight = X[index], problem.weight.cpu().numpy()[index]
+        rbf_wide = problem.kernel.name == "rbf" and n_features > WIDE
+        explained = EXPLAINED if rbf_wide else None
+        candidates = [
+            robust_coordinates(sample, weight, per_feature=unit, explained=explained)
+            for unit in ((True, False) if rbf_wide and splits else (True,))
+        ]
+    if not (problem.search and splits and problem.kind != "none"):
+        return candidates[0], replace(SAFE, gamma=problem.kernel.gamma)
+    found = []
+    for coordinates in candidates:
+        index = torch.unique(torch.cat([torch.cat([a[:FIT_ROWS], b]) for a, b in splits]))
+        place = torch.full((len(X),), -1, device=problem.device)
+        place[index] = torch.arange(len(index), device=problem.device)
+        Z = coordinates.load(X[index.cpu().numpy()], torch.float32, problem.device)
+        data = TrainingSet(Z, problem.targets[index], problem.weight[index])
+        parts = [(place[a[:FIT_ROWS]], place[b]) for a, b in splits]
+        found.append((search_rbf(data, parts, problem.n_support, problem.kind), coordinates))
+    start, coordinates = max(found, key=lambda item: item[0].score)
+    return coordinates, start
+
+
+class _Runner:
+    """Trains with what all held-out parts share."""
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        coordinates: Coordinates,
+        context: Context,
+        settings: Settings,
+        make_objective: Callable[[], Objective],
+        make_start: StartFunction,
+        losses: LossFunction,
+    ) -> None:
+        self.data = data
+        self.coordinates = coordinates
+        self.context = context
+        self.settings = settings
+        self.make_objective = make_objective
+        self.make_start = make_start
+        self.losses = losses
+
+    def train_and_stop(self, splits: list[tuple[Any, Any]]) -> tuple[Objective, TrainingResult]:
+        """Train on all rows but the held-out ones, or find the stop on several parts first."""
+        if not splits:
+            return self._train(self.data, None)
+        results = []
+        for train_index, held_out in splits:
+            objective, result = self._train(
+                self.data.subset(train_index), self.data.subset(held_out), adapt=len(splits) == 1
+            )
+            results.append(result)
+            if len(splits) == 1 or result.status == "interrupted":
+                return objective, result
+        weights = [float(self.data.weight[held_out].sum()) for _, held_out in splits]
+        stop, score = find_stop(results, weights)
+        objective, result = self._train(self.data, None, stop=stop, error=1 - score)
+        result.checks = [check for found in results for check in found.checks]
+        if any(found.status == "diverged" for found in results) and stop is None:
+            result.status = "diverged"
+        return objective, result
+
+    def _train(
+        self,
+        data: TrainingSet,
+        held_out: TrainingSet | None,
+        *,
+        adapt: bool = True,
+        stop: Any = None,
+        error: float | None = None,
+    ) -> tuple[Objective, TrainingResult]:
+        objective = self.make_objective()
+        objective.setup(self.context)
+        if error is not None:
+            objective.held_out_error = error
+        start = self.make_start(data, self.coordinates, self.context.kernel.gamma)
+        support = _start_support(objective, start, self.coordinates, self.context)
+        settings = self.settings
+        balance = settings.balance and data.codes is not None
+        sampler = BatchSampler(
+            balanced_weight(data.weight, data.codes) if balance else data.weight,
+            self.context.generator,
+            importance=settings.importance,
+            mixing=settings.mixing,
+            reweight=settings.reweight,
+            groups=data.codes if balance else None,
+        )
+
+        def losses(outputs: Any, temperature: float, index: Any) -> Any:
+            targets = None if data.targets is None else data.targets[index]
+            codes = None if data.codes is None else data.codes[index]
+            return self.losses(outputs, temperature, targets, codes)
+
+        usable = data.targets is not None and objective.needs_steps
+        options = replace(settings.options, adapt=adapt)
+        result = train(
+            objective,
+            support,
+            data,
+            sampler,
+            options,
+            held_out=held_out if objective.needs_steps else None,
+            losses=losses if usable else None,
+            stop=stop,
+        )
+        return objective, result
+
+
+def _start_support(
+    objective: Objective, start: Start, coordinates: Coordinates, context: Context
+) -> Support:
+    rows = start.rows.double()
+    if coordinates.basis is not None:
+        rows = rows.clone()
+        rows[:, coordinates.free :] = 0  # learnt rows lie in the span
+    per_feature = coordinates.basis is None and rows.shape[1] <= WIDE
+    width = rows.shape[1] if per_feature else 1
+    targets = None if start.targets is None else start.targets.double()
+    scale = rows.new_full((width,), math.sqrt(context.kernel.gamma))
+    support = objective.start(rows, targets, scale)
+    support.free = coordinates.free if coordinates.basis is not None else None
+    return support
+
+
+def _set_rows(objective: Objective, support: Support, rows: Any) -> None:
+    """Put rows in coordinates into a support, in the technique's own units."""
+    scale = support.extra.get("log_scale")
+    support.rows = rows if scale is None else rows * scale.exp()
+
+
+def _in_user_units(
+    handed: np.ndarray,
+    objective: Objective,
+    support: Support,
+    coordinates: Coordinates,
+    kernel: Kernel,
+    result: TrainingResult,
+) -> Learnt:
+    unit = np.where(np.isfinite(coordinates.scale), 1 / coordinates.scale, 0.0)
+    log_scale = support.extra.get("log_scale")
+    if log_scale is not None:
+        # exp(-|s (z_x - z_v)|^2): the scales go into the factor, gamma becomes 1.
+        scale = log_scale.double().exp().cpu().numpy()
+        unit = unit * scale
+        kernel = replace(kernel, gamma=1.0)
+
+    def found(name: str) -> np.ndarray | None:
+        value = support.extra.get(name)
+        return None if value is None else value.double().cpu().numpy()
+
+    labels = None if support.labels is None else support.labels.double().cpu().numpy()
+    return Learnt(
+        handed,
+        found("dual"),
+        found("intercept"),
+        labels,
+        kernel,
+        coordinates.center,
+        unit,
+        objective.temperature(support),
+        result,
+    )
