@@ -176,9 +176,7 @@ def find_stop(results: list[TrainingResult], weights: list[float]) -> tuple[Stop
     return best, best_score
 
 
-def finish(
-    objective: Objective, result: TrainingResult, data: TrainingSet, weight: Any
-) -> Support:
+def finish(objective: Objective, result: TrainingResult, data: TrainingSet, weight: Any) -> Support:
     """Solve what the technique solves in closed form once more, on all rows.
 
     Parameters
@@ -203,14 +201,19 @@ def finish(
 class _Run:
     """State of one call of `train`."""
 
-    def __init__(self, objective, data, batches, options, held_out, losses, result) -> None:
-        self._objective: Objective = objective
-        self._data: TrainingSet = data
-        self._batches: BatchSampler = batches
-        self._options: TrainingOptions = options
-        self._held_out: TrainingSet | None = held_out
-        self._losses = losses
-        self._result: TrainingResult = result
+    def __init__(
+        self,
+        objective: Objective,
+        data: TrainingSet,
+        batches: BatchSampler,
+        options: TrainingOptions,
+        held_out: TrainingSet | None,
+        losses: Callable[[Any, Any], Any] | None,
+        result: TrainingResult,
+    ) -> None:
+        self._objective, self._data, self._batches = objective, data, batches
+        self._options, self._held_out = options, held_out
+        self._losses, self._result = losses, result
         self._best: tuple[float, Support, Stop] | None = None
         self._values: list[Any] = []
         self._rows: Any = None

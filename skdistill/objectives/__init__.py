@@ -4,4 +4,13 @@ from .analytic_ridge import AnalyticRidge
 from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
 from .kernel_ridge import KernelRidge
 
-__all__ = ["AnalyticRidge", "Batch", "Context", "KernelRidge", "Objective", "Sample", "Stage", "TrainingSet"]
+__all__ = [
+    "AnalyticRidge",
+    "Batch",
+    "Context",
+    "KernelRidge",
+    "Objective",
+    "Sample",
+    "Stage",
+    "TrainingSet",
+]

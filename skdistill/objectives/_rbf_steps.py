@@ -1,7 +1,7 @@
 """Values and gradients of the ridge objectives for the RBF kernel, derived by hand.
 
-Rows of the support are in scaled coordinates, where the kernel is ``exp(-|u - v|^2)``; the logarithm
-of the scales stands in ``support.extra["log_scale"]``.
+Rows of the support are in scaled coordinates, where the kernel is ``exp(-|u - v|^2)``; the
+logarithm of the scales stands in ``support.extra["log_scale"]``.
 """
 
 from __future__ import annotations
@@ -124,5 +124,3 @@ class RBFSteps:
     def _gradients(self, pullback: Pullback) -> dict[str, Any]:
         of_rows, of_scale = pullback.gradients()
         return {"rows": of_rows} if of_scale is None else {"rows": of_rows, "log_scale": of_scale}
-
-

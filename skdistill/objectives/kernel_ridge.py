@@ -245,7 +245,7 @@ class KernelRidge(Objective):
         return START_TEMPERATURE if found is None else float(found.exp())
 
     def solve(self, support: Support, sample: Sample) -> None:
-        """Normal equations of the label problem; see `Objective.solve`."""
+        """Set up the label problem; see `Objective.solve`."""
         if self._stage == "solve":
             self._system = self._label_system(support, sample)
         elif self._stage == "labels":
@@ -257,7 +257,10 @@ class KernelRidge(Objective):
         if self._stage == "subspace":
             return {None: -self._nystroem_error(support, held_out)}
         if self._stage == "solve" and self._system is not None:
-            K = [self._steps.kernel(rows.to(support.rows.dtype), support) for rows in _blocks(held_out)]
+            K = [
+                self._steps.kernel(rows.to(support.rows.dtype), support)
+                for rows in _blocks(held_out)
+            ]
             found: dict[Hashable, float] = {}
             for ridge in self._ridges:
                 a, b = self._system.solve(ridge)
@@ -272,7 +275,7 @@ class KernelRidge(Objective):
         """Coefficients for a ridge, that of the support if None; see `Objective.choose`."""
         if self._stage != "solve" or self._system is None:
             return
-        ridge = float(support["ridge"]) if choice is None else choice
+        ridge = float(support["ridge"]) if choice is None else float(choice)  # type: ignore[arg-type]
         support.extra["dual"], support.extra["intercept"] = self._system.solve(ridge)
         support.extra["ridge"] = support["ridge"].new_tensor([ridge])
 
@@ -305,5 +308,5 @@ def _blocks(data: TrainingSet) -> list[Any]:
 
 
 def _check_every(n_steps: int) -> int:
-    """Steps between two looks at held-out rows: often at first, which short runs need."""
+    """Space looks at held-out rows: at most 100 steps, a dozen looks in short runs."""
     return max(1, min(100, n_steps // 12))
