@@ -22,7 +22,7 @@ LAYERS = [
     {"data"},  # and every module whose name starts with an underscore, unless named below
     {"kernels", "networks", "sampling"},
     {"training", "objectives", "sensitivity", "support", "initialise", "batches", "optimizers"}
-    | {"coordinates", "kernel_start"},
+    | {"coordinates", "kernel_start", "folds"},
     {"base", "coreset", "distiller", "meta", "_meta", "_scores", "evaluation", "inspection"},
     {"__init__", "__main__", "cli"},
 ]

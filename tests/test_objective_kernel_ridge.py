@@ -250,7 +250,7 @@ def test_repeated_support_rows_are_solved():
 
 def test_smoothing_follows_the_gap_between_errors():
     objective, *_ = make("classes", stage=1)
-    objective.held_out_error = 0.2
+    objective.expect(0.8)
     for hits, expected in ((100.0, 0.1), (90.0, 0.05), (70.0, 0.0)):
         objective._hits, objective._seen = hits, 100
         objective._adapt_smoothing()

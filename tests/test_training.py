@@ -14,20 +14,12 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from skdistill.batches import BatchSampler
 from skdistill.coordinates import robust_coordinates
+from skdistill.folds import average_checks, best_stop, train_in_folds
 from skdistill.kernel_start import landmark_count, search_rbf
 from skdistill.kernels import Kernel
 from skdistill.objectives import Context, KernelRidge, Objective, Stage, TrainingSet
 from skdistill.optimizers import make_optimizer
-from skdistill.support import Support
-from skdistill.training import (
-    Check,
-    Stop,
-    TrainingOptions,
-    TrainingResult,
-    find_stop,
-    finish,
-    train,
-)
+from skdistill.training import Check, Stop, Trainer, TrainingOptions, finish, train
 
 CPU = torch.device("cpu")
 F64 = torch.float64
@@ -101,32 +93,40 @@ def toy_problem(n_classes=3):
     return TrainingSet(rows, torch.eye(n_classes)[codes], torch.ones(900), codes)
 
 
-def run(objective, data, start, *, options=None, importance=False, seed=0, stop=None, **context):
-    """Train with a third of the rows held out."""
+def trainer(objective, data, start, held, *, options=None, importance=False, seed=0, **context):
+    """Trainer with the rows at `held` held out; none if that is None."""
     g = generator(seed)
     n, q = data.targets.shape
     kind = "numbers" if data.codes is None else "classes"
     kernel = context.pop("kernel", Kernel("rbf", 1.0))
+    keep_all = context.pop("keep_all", False)
     objective.setup(Context(kind, len(start), data.rows.shape[1], q, kernel, g, CPU, **context))
-    fit, held_out = data.subset(torch.arange(n // 3, n)), data.subset(torch.arange(n // 3))
+    kept = torch.ones(n, dtype=torch.bool)
+    if held is not None:
+        kept[held] = False
+    fit = data.subset(torch.nonzero(kept)[:, 0])
     support = objective.start(data.rows[start].clone(), data.targets[start].clone())
-    batches = BatchSampler(fit.weight, g, importance=importance)
 
     def losses(outputs, index):
         if kind == "classes":
             return -(torch.log_softmax(outputs, 1) * fit.targets[index]).sum(1)
         return (outputs - fit.targets[index]).square().sum(1)
 
-    return train(
+    return Trainer(
         objective,
         support,
         fit,
-        batches,
+        BatchSampler(fit.weight, g, importance=importance),
         options or TrainingOptions(max_iter=200),
-        held_out=None if stop is not None else held_out,
+        held_out=None if held is None else data.subset(held),
         losses=losses,
-        stop=stop,
+        keep_all=keep_all,
     )
+
+
+def run(objective, data, start, **changes):
+    """Train with a third of the rows held out."""
+    return train(trainer(objective, data, start, torch.arange(len(data) // 3), **changes))
 
 
 def test_toy_technique_needs_nothing_but_the_protocol():
@@ -207,7 +207,7 @@ def test_frozen_columns_do_not_move():
     support = objective.start(data.rows[:8], data.targets[:8])
     support.rows[:, 2], support.free = 0, 2
     batches = BatchSampler(data.weight, g)
-    result = train(objective, support, data, batches, TrainingOptions(max_iter=30))
+    result = train(Trainer(objective, support, data, batches, TrainingOptions(max_iter=30)))
     assert (result.support.rows[:, 2] == 0).all()
     assert not torch.equal(result.support.rows[:, :2], support.rows[:, :2])
 
@@ -279,23 +279,54 @@ def test_report_is_called_at_each_look():
     assert [s["step"] for s in seen] == [0, 20, 40, 60] == [c.step for c in result.checks]
 
 
-def test_training_stops_where_other_parts_said():
-    result = run(KernelRidge(), rings(), torch.arange(6), stop=Stop(1, 30, None))
-    assert result.n_iter == 50 + 30  # a quarter of 200 steps, then 30
-    assert result.best == Stop(1, 30, None)
+def folds(objective, data, start, n_parts=3, **changes):
+    """Train on all rows, with stops found on parts."""
+    options = changes.pop("options", TrainingOptions(max_iter=120, adapt=False))
+    parts = [
+        trainer(type(objective)(), data, start, held, options=options, keep_all=True, **changes)
+        for held in torch.arange(len(data)).chunk(n_parts)
+    ]
+    whole = trainer(objective, data, start, None, options=options, **changes)
+    return whole, parts, train_in_folds(whole, parts)
 
 
-def test_find_stop_takes_the_best_average():
-    def result(scores):
-        return TrainingResult(
-            Support(torch.zeros(1, 1)), checks=[Check(0, i, s) for i, s in enumerate(scores)]
-        )
+def test_few_rows_train_on_all_of_them_up_to_the_best_step():
+    data = rings(150)
+    whole, parts, result = folds(KernelRidge(), data, torch.arange(9))
+    assert result.status == "finished"
+    assert result.best is not None
+    assert len(whole.data) == 150 and {len(part.data) for part in parts} == {100}
+    assert whole.result.n_iter < parts[0].result.n_iter
+    best = max(c.scores[k] for c in result.checks for k in c.scores)
+    assert best == best_stop(result.checks)[1] > 0.85
+    stages = {
+        check.stage: best_stop([c for c in result.checks if c.stage == check.stage])
+        for check in result.checks
+    }
+    reached = sum(stop.step for stop, _ in stages.values() if stop.stage <= result.best.stage)
+    assert result.n_iter == reached
 
-    parts = [result([{"a": 0.5, "b": 0.1}, {"a": 0.6, "b": 0.9}]), result([{"a": 0.5, "b": 0.9}])]
-    stop, score = find_stop(parts, [1.0, 1.0])
-    assert stop in (Stop(0, 0, "a"), Stop(0, 0, "b")) and score == pytest.approx(0.5)
-    assert find_stop(parts, [1.0, 3.0])[0] == Stop(0, 0, "b")
-    assert find_stop([result([{"a": -math.inf}])], [1.0])[0] is None
+
+def test_folds_of_a_technique_that_breaks():
+    data = toy_problem()
+    _, _, result = folds(Breaks(), data, torch.arange(9))
+    assert result.support.is_finite()
+    assert result.best is not None and result.best.step <= 40
+
+
+def test_scores_are_averaged_over_parts():
+    one = [Check(0, 0, {"a": 0.5, "b": 0.1}), Check(0, 1, {"a": 0.6, "b": 0.9})]
+    other = [Check(0, 0, {"a": 0.5, "b": 0.9})]
+    assert average_checks([one, other], [1.0, 3.0]) == [
+        Check(0, 0, {"a": 0.5, "b": pytest.approx(0.7)})
+    ]
+    assert best_stop(one) == (Stop(0, 1, "b"), 0.9)
+    assert best_stop([Check(0, 0, {"a": -math.inf})]) == (None, -math.inf)
+
+
+def test_trainers_return_only_to_what_they_kept():
+    with pytest.raises(RuntimeError, match="keep_all=True"):
+        trainer(KernelRidge(), rings(), torch.arange(6), None).return_to(Stop(0, 0, None))
 
 
 def test_finish_solves_labels_on_all_rows():
@@ -333,7 +364,8 @@ def test_scikit_learn_reproduces_the_predictor_on_rows_in_the_users_units(rotate
     support = objective.start(start, data.targets[:20].double(), scale)
     support.free = coordinates.free
     options = TrainingOptions(max_iter=200)
-    result = train(objective, support, data, BatchSampler(data.weight, g), options, held_out=data)
+    batches = BatchSampler(data.weight, g)
+    result = train(Trainer(objective, support, data, batches, options, held_out=data))
     small = finish(objective, result, data, data.weight).to(F64)
 
     small_X = coordinates.restore(objective.rows(small))

@@ -234,6 +234,9 @@ class Objective(BaseEstimator):
         outputs = blockwise(self.predictor(support), held_out.rows)
         return {None: score(outputs, held_out, self._context.kind)}
 
+    def expect(self, score: float) -> None:
+        """Learn which score to expect where training has no held-out rows; nothing by default."""
+
     def choose(self, support: Support, choice: Hashable) -> None:
         """Settle the choice with the best score, in place; nothing by default."""
 

@@ -103,7 +103,7 @@ class KernelRidge(Objective):
         self._stage = ""
         self._system: LabelSystem | None = None
         self._smoothing, self._hits, self._seen = 0.0, 0.0, 0
-        self.held_out_error: float | None = None  # with cross-entropy; also set from outside
+        self._held_out_error: float | None = None
 
     def _stage_names(self, context: Context) -> tuple[str, ...]:
         if context.kind == "none":
@@ -268,8 +268,12 @@ class KernelRidge(Objective):
                 found[ridge] = score(outputs, held_out, self._context.kind)
             return found
         found = super().scores(support, held_out)
-        self.held_out_error = 1 - found[None]
+        self._held_out_error = 1 - found[None]
         return found
+
+    def expect(self, score: float) -> None:
+        """See `Objective.expect`: the smoothing of labels follows it."""
+        self._held_out_error = 1 - score
 
     def choose(self, support: Support, choice: Hashable) -> None:
         """Coefficients for a ridge, that of the support if None; see `Objective.choose`."""
@@ -285,9 +289,9 @@ class KernelRidge(Objective):
         Without it rows and coefficients grow until the training rows are all right; where the two
         errors agree (few rows for the problem), smoothing would only cost.
         """
-        if self.held_out_error:
+        if self._held_out_error:
             error = 1 - float(self._hits) / self._seen
-            self._smoothing = SMOOTHING * max(0.0, 1 - error / self.held_out_error)
+            self._smoothing = SMOOTHING * max(0.0, 1 - error / self._held_out_error)
         self._hits, self._seen = 0.0, 0
 
     def _label_system(self, support: Support, sample: Sample) -> LabelSystem:
