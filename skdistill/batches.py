@@ -1,13 +1,13 @@
 r"""Batches of real rows, drawn by importance.
 
-With losses l_i of the rows under the model that the current small set induces, weights w_i (total
-W) and a share beta that stays uniform, a batch of b rows is drawn with
+With losses l_i of the rows under the model that the current small set induces, weights w_i of sum W
+and a share beta that stays uniform, a batch of b rows is drawn with
 
 .. math:: p_i = (1 - \beta) \frac{w_i l_i}{\sum_j w_j l_j} + \beta \frac{w_i}{W},
           \qquad v_i = \frac{w_i}{W b p_i} \le \frac{1}{\beta b} .
 
-Sums over the batch with weights v_i are unbiased for weighted means over all rows. Both parts of the
-mixture are drawn from cumulative sums at stratified points, O(b log n) a batch.
+Sums over the batch with weights v_i are unbiased for weighted means over all rows. Both parts of
+the mixture are drawn from cumulative sums at stratified points, O(b log n) a batch.
 """
 
 from __future__ import annotations

@@ -285,7 +285,7 @@ class DatasetDistiller(BaseDistiller):
 
     def _store(self, learnt: Learnt, data: Input, problem: Problem) -> None:
         result, target = learnt.result, data.target
-        self.n_iter_ = result.n_iter
+        self.n_iter_ = result.n_iter if self.max_iter == 0 else max(1, result.n_iter)
         self.loss_curve_ = result.loss_curve
         self.validation_scores_ = [max(check.scores.values()) for check in result.checks]
         self._set_map(learnt.kernel, learnt.rows, Units(learnt.shift, learnt.factor))

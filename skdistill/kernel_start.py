@@ -81,7 +81,7 @@ def search_rbf(
 
 
 def _outputs(data, train, held_out, count, gamma, ridges):
-    """Outputs on held-out rows for each ridge, from the first `count` training rows as landmarks."""
+    """Yield each ridge and the outputs on held-out rows; the first `count` rows are landmarks."""
     scale = gamma**0.5
     landmarks = data.rows[train[:count]].double() * scale
     index = train[:FIT_ROWS]

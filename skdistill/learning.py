@@ -1,4 +1,4 @@
-"""From real rows to learnt rows: coordinates, kernel start, training with held-out rows, last solve.
+"""From real rows to learnt rows: coordinates, kernel start, training, last solve.
 
 Up to a few thousand rows are trained on several times, each time with another part held out, to
 learn where to stop; then once more on all of them. Of many rows one part is held out.
@@ -15,13 +15,14 @@ import numpy as np
 
 from . import _torch as torch
 from .batches import BatchSampler, balanced_weight
+from .folds import train_in_folds
 from .coordinates import Coordinates, plain_coordinates, robust_coordinates
 from .initialise import Start
 from .kernel_start import FIT_ROWS, KernelStart, search_rbf
 from .kernels.functions import Kernel
 from .objectives.base import Context, Objective, TrainingSet
 from .support import Support
-from .training import TrainingOptions, TrainingResult, find_stop, finish, train
+from .training import Trainer, TrainingOptions, TrainingResult, finish, train
 
 FEW_ROWS = 2000  # up to so many rows the stop is found on several held-out parts
 PARTS = 5
@@ -172,7 +173,7 @@ def learn(
         ridges=ridges,
     )
     runner = _Runner(data, coordinates, context, settings, make_objective, make_start, losses)
-    objective, result = runner.train_and_stop(splits)
+    objective, result = runner.run(splits)
     support = result.support
     # What is handed out is what the last solve sees: rounded rows, at their own coordinates.
     handed = coordinates.restore(objective.rows(support)).astype(dtype)
@@ -255,39 +256,28 @@ class _Runner:
         self.make_start = make_start
         self.losses = losses
 
-    def train_and_stop(self, splits: list[tuple[Any, Any]]) -> tuple[Objective, TrainingResult]:
-        """Train on all rows but the held-out ones, or find the stop on several parts first."""
-        if not splits:
-            return self._train(self.data, None)
-        results = []
-        for train_index, held_out in splits:
-            objective, result = self._train(
-                self.data.subset(train_index), self.data.subset(held_out), adapt=len(splits) == 1
-            )
-            results.append(result)
-            if len(splits) == 1 or result.status == "interrupted":
-                return objective, result
-        weights = [float(self.data.weight[held_out].sum()) for _, held_out in splits]
-        stop, score = find_stop(results, weights)
-        objective, result = self._train(self.data, None, stop=stop, error=1 - score)
-        result.checks = [check for found in results for check in found.checks]
-        if any(found.status == "diverged" for found in results) and stop is None:
-            result.status = "diverged"
-        return objective, result
+    def run(self, splits: list[tuple[Any, Any]]) -> tuple[Objective, TrainingResult]:
+        """Train with one part held out, with several in turn, or with none."""
+        if len(splits) == 1:
+            (index, held_out), everything = splits[0], self.data
+            trainer = self._trainer(everything.subset(index), everything.subset(held_out))
+            return trainer.objective, train(trainer)
+        trainer = self._trainer(self.data, None)
+        if not splits or not trainer.stages():
+            return trainer.objective, train(trainer)
+        parts = [
+            self._trainer(self.data.subset(index), self.data.subset(held_out), in_folds=True)
+            for index, held_out in splits
+        ]
+        result = train_in_folds(trainer, parts)
+        result.n_iter = max(part.result.n_iter for part in [trainer, *parts])
+        return trainer.objective, result
 
-    def _train(
-        self,
-        data: TrainingSet,
-        held_out: TrainingSet | None,
-        *,
-        adapt: bool = True,
-        stop: Any = None,
-        error: float | None = None,
-    ) -> tuple[Objective, TrainingResult]:
+    def _trainer(
+        self, data: TrainingSet, held_out: TrainingSet | None, *, in_folds: bool = False
+    ) -> Trainer:
         objective = self.make_objective()
         objective.setup(self.context)
-        if error is not None:
-            objective.held_out_error = error
         start = self.make_start(data, self.coordinates, self.context.kernel.gamma)
         support = _start_support(objective, start, self.coordinates, self.context)
         settings = self.settings
@@ -302,23 +292,19 @@ class _Runner:
         )
 
         def losses(outputs: Any, temperature: float, index: Any) -> Any:
-            targets = None if data.targets is None else data.targets[index]
             codes = None if data.codes is None else data.codes[index]
-            return self.losses(outputs, temperature, targets, codes)
+            return self.losses(outputs, temperature, data.targets[index], codes)
 
-        usable = data.targets is not None and objective.needs_steps
-        options = replace(settings.options, adapt=adapt)
-        result = train(
+        return Trainer(
             objective,
             support,
             data,
             sampler,
-            options,
-            held_out=held_out if objective.needs_steps else None,
-            losses=losses if usable else None,
-            stop=stop,
+            replace(settings.options, adapt=not in_folds),
+            held_out=held_out,
+            losses=None if data.targets is None else losses,
+            keep_all=in_folds,
         )
-        return objective, result
 
 
 def _start_support(

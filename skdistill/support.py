@@ -37,7 +37,7 @@ class Support:
         return len(self.rows)
 
     def __getitem__(self, name: str) -> Any:
-        """A learnable by name: "rows", "labels" or a key of `extra`."""
+        """Return a learnable by name: "rows", "labels" or a key of `extra`."""
         return getattr(self, name) if name in ("rows", "labels") else self.extra[name]
 
     def clone(self) -> Support:

@@ -1,8 +1,7 @@
 """The training loop: batch, gradients, step; look at held-out rows, keep the best support.
 
 It knows nothing of the technique (see `skdistill.objectives.base` for what it asks of one) nor of
-the estimator. Few rows are trained on several times, with other rows held out each time, to learn
-where to stop, and then once more with all of them.
+the estimator.
 """
 
 from __future__ import annotations
@@ -92,88 +91,26 @@ class TrainingOptions:
     report: Callable[[dict[str, Any]], None] | None = None
 
 
-def train(
-    objective: Objective,
-    support: Support,
-    data: TrainingSet,
-    batches: BatchSampler,
-    options: TrainingOptions,
-    *,
-    held_out: TrainingSet | None = None,
-    losses: Callable[[Any, float, Any], Any] | None = None,
-    stop: Stop | None = None,
-) -> TrainingResult:
-    """Train a support on real rows.
+def train(trainer: Trainer) -> TrainingResult:
+    """Train all stages of a technique.
 
     Parameters
     ----------
-    objective : Objective
-        After `setup`.
-    support : Support
-        Where to start; not changed.
-    data : TrainingSet
-    batches : BatchSampler
-        Over the rows of `data`.
-    options : TrainingOptions
-    held_out : TrainingSet or None
-        Rows that scores are taken on; None trains to the end, or to `stop`.
-    losses : callable or None
-        Outputs (k, q), the temperature that makes them logits, and index (k,) of rows -> losses
-        (k,) that make rows important. None never refreshes importances.
-    stop : Stop or None
-        End of training that was found on other rows.
+    trainer : Trainer
 
     Returns
     -------
     TrainingResult
+        An interruption from the keyboard ends training and keeps what was found.
     """
-    result = TrainingResult(support.clone())
-    run = _Run(objective, data, batches, options, held_out, losses, result)
     try:
-        for number, stage in enumerate(objective.stages(options.max_iter)):
-            last = stop is not None and stop.stage == number
-            run.stage(number, stage, stop.step if last and stop is not None else None)
-            if last or result.status == "diverged":
+        for number, stage in enumerate(trainer.stages()):
+            trainer.run(number, stage)
+            if trainer.result.status == "diverged":
                 break
     except KeyboardInterrupt:
-        result.status = "interrupted"
-        run.keep_best()
-    result.loss_curve = run.recorded()
-    if result.best is None and stop is not None:
-        result.best = stop
-    return result
-
-
-def find_stop(results: list[TrainingResult], weights: list[float]) -> tuple[Stop | None, float]:
-    """Step and choice whose score is best on average over several held-out parts.
-
-    Parameters
-    ----------
-    results : list of TrainingResult
-        One for each part, all with the same stages.
-    weights : list of float
-        Weight of each held-out part.
-
-    Returns
-    -------
-    stop : Stop or None
-        None if no step was reached with a finite score in every part.
-    score : float
-        Its average.
-    """
-    found: dict[Stop, list[float]] = {}
-    for result in results:
-        for check in result.checks:
-            for choice, score in check.scores.items():
-                found.setdefault(Stop(check.stage, check.step, choice), []).append(score)
-    best, best_score = None, -math.inf
-    for stop, scores in found.items():
-        if len(scores) < len(results):
-            continue
-        mean = sum(s * w for s, w in zip(scores, weights, strict=True)) / sum(weights)
-        if mean > best_score:
-            best, best_score = stop, mean
-    return best, best_score
+        trainer.interrupt()
+    return trainer.finished()
 
 
 def finish(objective: Objective, result: TrainingResult, data: TrainingSet, weight: Any) -> Support:
@@ -198,26 +135,74 @@ def finish(objective: Objective, result: TrainingResult, data: TrainingSet, weig
     return support if support.is_finite() else result.support
 
 
-class _Run:
-    """State of one call of `train`."""
+class Trainer:
+    """Trains the stages of a technique one by one; `train` runs them all.
 
-    def __init__(self, objective, data, batches, options, held_out, losses, result) -> None:
-        self._objective: Objective = objective
-        self._data: TrainingSet = data
-        self._batches: BatchSampler = batches
-        self._options: TrainingOptions = options
-        self._held_out: TrainingSet | None = held_out
-        self._losses = losses
-        self._result: TrainingResult = result
+    Parameters
+    ----------
+    objective : Objective
+        After `setup`.
+    support : Support
+        Where to start; not changed.
+    data : TrainingSet
+    batches : BatchSampler
+        Over the rows of `data`.
+    options : TrainingOptions
+    held_out : TrainingSet or None
+        Rows that scores are taken on; None trains each stage to its end.
+    losses : callable or None
+        Outputs (k, q), the temperature that makes them logits, and index (k,) of rows -> losses
+        (k,) that make rows important. None never refreshes importances.
+    keep_all : bool
+        Whether the support of every look at held-out rows is kept, for `return_to`.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        support: Support,
+        data: TrainingSet,
+        batches: BatchSampler,
+        options: TrainingOptions,
+        *,
+        held_out: TrainingSet | None = None,
+        losses: Callable[[Any, float, Any], Any] | None = None,
+        keep_all: bool = False,
+    ) -> None:
+        self.objective, self.data, self.held_out = objective, data, held_out
+        self._batches, self._options, self._losses = batches, options, losses
+        self.result = TrainingResult(support.clone())
         self._best: tuple[float, Support, Stop] | None = None
+        self._live: Support | None = None
         self._values: list[Any] = []
         self._rows: Any = None
+        self._snapshots: dict[tuple[int, int], Support] | None = {} if keep_all else None
 
-    def stage(self, number: int, stage: Stage, end: int | None) -> None:
-        """Train one stage from the result's support; leave its best support there."""
-        objective, result = self._objective, self._result
+    def return_to(self, stop: Stop) -> None:
+        """Go on from the support of an earlier look instead of the best one; forget the others."""
+        if self._snapshots is None:
+            raise RuntimeError("This trainer kept no supports; make it with keep_all=True.")
+        self.result.support = self._snapshots[stop.stage, stop.step]
+        self._snapshots.clear()
+
+    def stages(self) -> list[Stage]:
+        """Stages of the technique."""
+        return self.objective.stages(self._options.max_iter)
+
+    def run(self, number: int, stage: Stage, end: int | None = None) -> None:
+        """Train one stage from the result's support, and leave its best, or its last, there.
+
+        Parameters
+        ----------
+        number : int
+            Of the stage.
+        stage : Stage
+        end : int or None
+            Step to end at, before the last one.
+        """
+        objective, result = self.objective, self.result
         support = objective.begin(stage, result.support, self._sample())
-        result.support, self._best = support.clone(), None
+        result.support, self._live, self._best = support.clone(), support, None
         rates = objective.rates(stage, support)
         names = list(rates)
         optimizer = make_optimizer(
@@ -239,7 +224,7 @@ class _Run:
             if step % self._options.refresh_every == 0:
                 self._refresh(support, step / stage.n_steps)
             draw = self._batches.draw(stage.batch_size, step / stage.n_steps)
-            batch = self._data.take(draw.index, stage.dtype, self._memory(len(draw.index)))
+            batch = self.data.take(draw.index, stage.dtype, self._memory(len(draw.index)))
             value, gradients = objective.gradients(
                 support, batch, draw.weight.to(stage.dtype), names
             )
@@ -248,28 +233,35 @@ class _Run:
             objective.after_step(support)
             self._values.append(value)
             result.n_iter += 1
-        if self._held_out is None and result.status == "finished":
-            result.support = support.clone()
-        self.keep_best()
+        self._keep()
 
-    def keep_best(self) -> None:
-        """Put the best support of the stage into the result."""
+    def interrupt(self) -> None:
+        """Keep what the stage under way has found."""
+        self.result.status = "interrupted"
+        self._keep()
+
+    def finished(self) -> TrainingResult:
+        """Return the result, with losses that stay on the device until training is over."""
+        if self._values:
+            self.result.loss_curve = torch.stack(self._values).double().tolist()
+        return self.result
+
+    def _keep(self) -> None:
+        """Put the best support of the stage into the result; without held-out rows the last one."""
         if self._best is not None:
-            _, self._result.support, self._result.best = self._best
-
-    def recorded(self) -> list[float]:
-        """Losses as floats; they stay on the device until training is over."""
-        return torch.stack(self._values).double().tolist() if self._values else []
+            _, self.result.support, self.result.best = self._best
+        elif self.held_out is None and self._live is not None and self._live.is_finite():
+            self.result.support = self._live.clone()
 
     def _memory(self, n_rows: int) -> Any:
         """Memory for the rows of a batch: fetching fresh pages would cost as much as the copy."""
         if self._rows is None or len(self._rows) != n_rows:
-            self._rows = self._data.rows.new_empty((n_rows, self._data.rows.shape[1]))
+            self._rows = self.data.rows.new_empty((n_rows, self.data.rows.shape[1]))
         return self._rows
 
     def _sample(self) -> Sample:
         draw = self._batches.sample(SAMPLE_ROWS)
-        return Sample(self._data, draw.index, draw.weight)
+        return Sample(self.data, draw.index, draw.weight)
 
     def _healthy(self, support: Support, since: int) -> bool:
         """Whether losses of the stage and support are finite."""
@@ -278,13 +270,15 @@ class _Run:
 
     def _check(self, number: int, step: int, support: Support) -> bool:
         """Score the support, keep it if it is the best; whether it improved by more than tol."""
-        if self._held_out is None:
+        if self.held_out is None:
             return True
-        objective = self._objective
+        objective = self.objective
         objective.solve(support, self._sample())
-        scores = objective.scores(support, self._held_out)
+        if self._snapshots is not None:
+            self._snapshots[number, step] = support.clone()
+        scores = objective.scores(support, self.held_out)
         choice, best = max(scores.items(), key=lambda item: item[1])
-        self._result.checks.append(Check(number, step, scores))
+        self.result.checks.append(Check(number, step, scores))
         before = -math.inf if self._best is None else self._best[0]
         if best >= before and math.isfinite(best):
             kept = support.clone()
@@ -294,7 +288,7 @@ class _Run:
             objective.choose(support, self._best[2].choice)
         if self._options.report is not None:
             self._options.report(
-                {"stage": number, "step": step, "score": best, "n_iter": self._result.n_iter}
+                {"stage": number, "step": step, "score": best, "n_iter": self.result.n_iter}
             )
         return best > before + self._options.tol
 
@@ -302,13 +296,13 @@ class _Run:
         """Take the losses of the real rows under the induced predictor as importances."""
         if self._losses is None or not self._batches.importance:
             return
-        objective, losses = self._objective, self._losses
+        objective, losses = self.objective, self._losses
         objective.solve(support, self._sample())
         objective.choose(support, None)
         predict, temperature = objective.predictor(support), objective.temperature(support)
 
         def of_rows(index: Any) -> Any:
-            outputs = blockwise(lambda block: predict(self._data.rows[block]), index)
+            outputs = blockwise(lambda block: predict(self.data.rows[block]), index)
             return losses(outputs, temperature, index)
 
         self._batches.refresh(of_rows)

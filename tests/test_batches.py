@@ -58,7 +58,9 @@ def test_plain_weights_are_biased_towards_large_losses():
 def test_weights_are_bounded_by_the_uniform_share():
     weight, losses, _ = problem()
     uniform = weight / weight.sum()
-    drawn = draw_batch(uniform, importance_shares(losses, weight), 16, 0.25, generator(), reweight=True)
+    drawn = draw_batch(
+        uniform, importance_shares(losses, weight), 16, 0.25, generator(), reweight=True
+    )
     assert float(drawn.weight.max()) <= 1 / (0.25 * 16) + 1e-12
 
 

@@ -14,7 +14,9 @@ CPU = torch.device("cpu")
 def pixels(n=300, d=60, seed=0):
     """Rows near a plane of few dimensions."""
     rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, 8)) @ rng.normal(size=(8, d)) * 5 + 100 + rng.normal(size=(n, d)) * 0.1
+    return (
+        rng.normal(size=(n, 8)) @ rng.normal(size=(8, d)) * 5 + 100 + rng.normal(size=(n, d)) * 0.1
+    )
 
 
 def test_load_and_restore_are_inverse():
@@ -41,7 +43,7 @@ def test_outliers_do_not_set_the_unit():
 def test_constant_features_have_no_influence_and_keep_their_value():
     X = np.column_stack([np.arange(50.0), np.full(50, 0.1), np.full(50, 1e9)])
     coordinates = robust_coordinates(X, np.ones(50))
-    z = coordinates.load(X + [0, 5, 5], torch.float64, CPU)
+    z = coordinates.load(X + np.array([0, 5, 5]), torch.float64, CPU)
     assert (z[:, 1:] == 0).all()
     np.testing.assert_array_equal(coordinates.restore(z + 1)[:, 1:], X[:, 1:])
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"data"},  # and every module whose name starts with an underscore
     {"kernels", "networks", "sampling"},
     {"training", "objectives", "sensitivity", "support", "initialise", "batches", "optimizers"}
-    | {"coordinates", "kernel_start", "learning"},
+    | {"coordinates", "folds", "kernel_start", "learning"},
     {"base", "coreset", "distiller", "meta", "evaluation", "inspection"},
     {"__init__", "__main__", "cli"},
 ]

@@ -19,6 +19,8 @@ KERNELS = [
     Kernel("laplacian", 0.5),
     Kernel("polynomial", 0.5, 2, 1.0),
     Kernel("linear"),
+    Kernel("nngp", 0.3, params={"depth": 2}),
+    Kernel("ntk", 0.3, params={"depth": 2}),
 ]
 
 
@@ -81,8 +83,12 @@ def ridge_loss(objective, support, batch, v, mu):
     root = v.sqrt()[:, None]
     values, vectors = torch.linalg.eigh(K_SS)
     half = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    design = torch.cat([torch.cat([root * K, root], 1), torch.cat([mu**0.5 * half, half[:, :1] * 0], 1)])
-    target = torch.cat([root * batch.targets, torch.zeros(len(K_SS), batch.targets.shape[1]).to(F64)])
+    design = torch.cat(
+        [torch.cat([root * K, root], 1), torch.cat([mu**0.5 * half, half[:, :1] * 0], 1)]
+    )
+    target = torch.cat(
+        [root * batch.targets, torch.zeros(len(K_SS), batch.targets.shape[1]).to(F64)]
+    )
     solution = torch.linalg.lstsq(design, target, driver="gelsd").solution
     return 0.5 * (design @ solution - target).square().sum(), solution
 
@@ -124,10 +130,14 @@ def test_solved_labels_against_least_squares(kernel, tiles):
     objective, support, data, sample = make(kernel=kernel)
     objective.solve(support, sample)
     objective.choose(support, 1e-2)
-    value, solution = ridge_loss(objective, support, Batch(data.rows, data.targets), sample.weight, 1e-2)
+    value, solution = ridge_loss(
+        objective, support, Batch(data.rows, data.targets), sample.weight, 1e-2
+    )
     K = plain_kernel(objective, support, data.rows)
     expected = K @ solution[:-1] + solution[-1]
-    torch.testing.assert_close(objective.predictor(support)(data.rows), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        objective.predictor(support)(data.rows), expected, rtol=1e-5, atol=1e-6
+    )
     names = ["rows"]
     found, _ = objective.gradients(support, Batch(data.rows, data.targets), sample.weight, names)
     torch.testing.assert_close(found, value, rtol=1e-6, atol=1e-9)
@@ -177,7 +187,9 @@ def test_gradients_through_labels(kind, kernel, tiles):
     if kind == "numbers":
         value, _ = objective.gradients(support, batch, sample.weight, names)
         K_SS = support_kernel(objective, support) + 1e-2 * torch.eye(5, dtype=F64)
-        outputs = plain_kernel(objective, support, data.rows) @ torch.linalg.inv(K_SS) @ support.labels
+        outputs = (
+            plain_kernel(objective, support, data.rows) @ torch.linalg.inv(K_SS) @ support.labels
+        )
         expected = 0.5 * (sample.weight @ (outputs - data.targets).square()).sum()
         torch.testing.assert_close(value, expected)
 
@@ -206,7 +218,9 @@ def test_rbf_is_that_of_the_kernels_package():
 
 def test_rows_are_the_way_back_from_start():
     objective, _, data, _ = make()
-    support = objective.start(data.rows[:5], data.targets[:5], torch.tensor([0.5, 2.0, 3.0]).to(F64))
+    support = objective.start(
+        data.rows[:5], data.targets[:5], torch.tensor([0.5, 2.0, 3.0]).to(F64)
+    )
     torch.testing.assert_close(objective.rows(support), data.rows[:5])
 
 
@@ -215,7 +229,9 @@ def test_integer_weights_are_repetitions():
     counts = torch.arange(len(data)) % 3 + 1
     heavy = Sample(data, torch.arange(len(data)), counts / counts.sum())
     repeated = data.subset(torch.repeat_interleave(torch.arange(len(data)), counts))
-    long = Sample(repeated, torch.arange(len(repeated)), torch.full((len(repeated),), 1 / len(repeated)))
+    long = Sample(
+        repeated, torch.arange(len(repeated)), torch.full((len(repeated),), 1 / len(repeated))
+    )
     found = []
     for sample in (heavy, long):
         objective.solve(support, sample)
@@ -234,7 +250,7 @@ def test_repeated_support_rows_are_solved():
 
 def test_smoothing_follows_the_gap_between_errors():
     objective, *_ = make("classes", stage=1)
-    objective.held_out_error = 0.2
+    objective.expect(0.8)
     for hits, expected in ((100.0, 0.1), (90.0, 0.05), (70.0, 0.0)):
         objective._hits, objective._seen = hits, 100
         objective._adapt_smoothing()
@@ -281,7 +297,9 @@ def test_analytic_rows_carry_the_linear_solution_of_all_rows(m):
     A = (Z * weight[:, None]).T @ Z + (1e-3 + 1e-10) * torch.eye(3, dtype=F64)
     W = torch.linalg.solve(A, (Z * weight[:, None]).T @ Y)
     expected = Z @ W + weight @ data.targets
-    torch.testing.assert_close(objective.predictor(support)(data.rows), expected, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(
+        objective.predictor(support)(data.rows), expected, rtol=1e-6, atol=1e-8
+    )
 
 
 def test_analytic_rows_stay_where_they_can():

@@ -119,15 +119,18 @@ def _relu_network(G, a2, b2, kernel, diagonal, tangent):
     if diagonal:
         depth = kernel.params["depth"]
         return G.mul_(kernel.gamma * (depth + 1 if tangent else 1))
-    norm = (a2[:, None] * b2[None, :]).sqrt_().mul_(kernel.gamma)
+    norm = (a2[:, None] * b2[None, :]).sqrt() * kernel.gamma
     sigma = G.mul_(kernel.gamma)
     theta = sigma.clone() if tangent else None
     tiny = torch.finfo(norm.dtype).tiny
+    # The derivative of the arc cosine is infinite for parallel rows; one rounding away from them
+    # what is infinite in its parts cancels.
+    limit = 1 - torch.finfo(norm.dtype).eps if norm.requires_grad else 1
     for _ in range(kernel.params["depth"]):
-        cosine = (sigma / norm.clamp(min=tiny)).clamp_(-1, 1)
+        cosine = (sigma / norm.clamp(min=tiny)).clamp_(-limit, limit)
         angle = torch.arccos(cosine)
         kappa0 = (math.pi - angle) / math.pi
-        sigma = norm * (cosine * kappa0 + (1 - cosine**2).clamp_(min=0).sqrt_() / math.pi)
+        sigma = norm * (cosine * kappa0 + (1 - cosine**2).clamp_(min=0).sqrt() / math.pi)
         if tangent:
             theta = sigma + theta * kappa0
     return theta if tangent else sigma

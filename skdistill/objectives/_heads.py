@@ -14,15 +14,11 @@ class SquaredError:
         self.value: Any = 0.0
 
     def __call__(self, F: Any, Y: Any, weight: Any) -> Any:
-        """Residuals (b, q), the derivative in F; the value is added up."""
+        """Return the derivative in F (b, q); add up the value."""
         residual = F - Y
         R = residual * weight[:, None]
         self.value = self.value + 0.5 * (R * residual).sum()
         return R
-
-    def loss(self, F: Any, Y: Any, weight: Any) -> Any:
-        """The same as a differentiable value."""
-        return 0.5 * (weight @ (F - Y).square()).sum()
 
 
 class CrossEntropy:
@@ -43,7 +39,7 @@ class CrossEntropy:
         self.hits: Any = 0.0  # weight of the rows whose class comes first
 
     def __call__(self, F: Any, Y: Any, weight: Any) -> Any:
-        """Derivative in F (b, q); value, hits and the derivative in log T are added up."""
+        """Return the derivative in F (b, q); add up value, hits and the derivative in log T."""
         logits = torch.log_softmax(F / self.temperature, dim=1)
         Y = self._targets(Y)
         self.value = self.value - (weight @ (logits * Y)).sum()
@@ -52,12 +48,6 @@ class CrossEntropy:
         R = logits.exp_().sub_(Y).mul_((weight / self.temperature)[:, None])
         self.gradient = self.gradient - (R * F).sum()
         return R
-
-    def loss(self, F: Any, Y: Any, weight: Any) -> Any:
-        """The same as a differentiable value."""
-        logits = torch.log_softmax(F / self.temperature, dim=1)
-        self.hits = weight @ (F.argmax(1) == Y.argmax(1)).to(weight.dtype)
-        return -(weight @ (logits * self._targets(Y))).sum()
 
     def _targets(self, Y: Any) -> Any:
         if self.smoothing == 0:

@@ -1,8 +1,9 @@
 r"""The best labels at given rows: ridge solves in float64.
 
-For dual coefficients a and an intercept b the problem on weighted rows (weights v, sum 1) is
+For dual coefficients a and an intercept b the problem on rows of weights v (sum 1) is
 
-.. math:: \min_{a, b} \tfrac12 \sum_i v_i |K_i a + b - y_i|^2 + \tfrac{\mu}{2} \mathrm{tr}(a^T K_{SS} a)
+.. math::
+    \min_{a, b} \frac12 \sum_i v_i |K_i a + b - y_i|^2 + \frac{\mu}{2} \mathrm{tr}(a^T K_{SS} a)
 
 whose normal equations need one m x m matrix, whatever the number of rows.
 """
@@ -52,7 +53,7 @@ class LabelSystem:
 def label_system(
     kernel: Callable[[Any], Any], K_SS: Any, sample: Sample, intercept: bool = True
 ) -> LabelSystem:
-    """Normal equations from rows, block by block.
+    """Add up the normal equations over rows, block by block.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def label_system(
 
 
 def cholesky_solve(A: Any, b: Any, jitter: float) -> Any:
-    """``(A + jitter I)^-1 b`` for symmetric A; ten times the jitter whenever that fails.
+    """Compute ``(A + jitter I)^-1 b``, with ten times the jitter whenever that fails.
 
     Returns NaN for a matrix that is not finite, which no jitter helps.
     """

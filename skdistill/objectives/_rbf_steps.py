@@ -1,7 +1,7 @@
 """Values and gradients of the ridge objectives for the RBF kernel, derived by hand.
 
-Rows of the support are in scaled coordinates, where the kernel is ``exp(-|u - v|^2)``; the logarithm
-of the scales stands in ``support.extra["log_scale"]``.
+Rows of the support are in scaled coordinates, where the kernel is ``exp(-|u - v|^2)``; the
+logarithm of the scales stands in ``support.extra["log_scale"]``.
 """
 
 from __future__ import annotations

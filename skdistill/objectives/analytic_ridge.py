@@ -58,7 +58,6 @@ class AnalyticRidge(Objective):
         super().setup(context)
         if not (isinstance(self.reg, Real) and math.isfinite(self.reg) and self.reg > 0):
             raise ValueError(f"reg={self.reg!r} of AnalyticRidge must be a positive number.")
-        self._linear = context.kernel.name == "linear"
 
     def stages(self, max_iter: int | None) -> list[Stage]:
         """There are none."""
@@ -71,7 +70,7 @@ class AnalyticRidge(Objective):
 
     def solve(self, support: Support, sample: Sample) -> None:
         """Labels, and for the linear kernel rows, from one pass over the sample."""
-        if self._linear and len(support) >= support["dual"].shape[1]:
+        if self._context.kernel.name == "linear" and len(support) >= support["dual"].shape[1]:
             self._solve_linear(support, sample)
             return
         V = support.rows.double()

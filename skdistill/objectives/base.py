@@ -7,7 +7,7 @@ rows, in which stages and at what rates, and which predictor the support induces
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -134,7 +134,7 @@ class Sample(NamedTuple):
     index: Any
     weight: Any
 
-    def blocks(self, dtype: Any):
+    def blocks(self, dtype: Any) -> Iterator[tuple[Batch, Any]]:
         """Batches and their weights, block by block, in a float type."""
         for i in range(0, len(self.index), BLOCK_ROWS):
             index = self.index[i : i + BLOCK_ROWS]
@@ -142,10 +142,10 @@ class Sample(NamedTuple):
 
 
 class Objective(BaseEstimator):
-    """Base of the techniques. A technique implements `batch_loss` and `predictor`, and
-    what else differs from here.
+    """Base of the techniques.
 
-    The constructor only stores parameters. `setup` is called once, on a clone, before training.
+    A technique implements `batch_loss` and `predictor`, and what else differs from here. The
+    constructor only stores parameters. `setup` is called once, on a clone, before training.
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset({"classes"})  # of target that it can work with
@@ -237,12 +237,15 @@ class Objective(BaseEstimator):
         outputs = blockwise(self.predictor(support), held_out.rows)
         return {None: score(outputs, held_out, self._context.kind)}
 
+    def expect(self, score: float) -> None:
+        """Learn which score to expect where training has no held-out rows; nothing by default."""
+
     def choose(self, support: Support, choice: Hashable) -> None:
         """Settle the choice with the best score, in place; nothing by default."""
 
 
 def blockwise(function: Callable[[Any], Any], rows: Any) -> Any:
-    """Outputs of a function of rows, computed block by block."""
+    """Compute outputs of a function of rows block by block."""
     with torch.no_grad():
         parts = [
             function(rows[i : i + BLOCK_ROWS]) for i in range(0, max(1, len(rows)), BLOCK_ROWS)

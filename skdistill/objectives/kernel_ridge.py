@@ -103,7 +103,7 @@ class KernelRidge(Objective):
         self._stage = ""
         self._system: LabelSystem | None = None
         self._smoothing, self._hits, self._seen = 0.0, 0.0, 0
-        self.held_out_error: float | None = None  # with cross-entropy; also set from outside
+        self._held_out_error: float | None = None
 
     def _stage_names(self, context: Context) -> tuple[str, ...]:
         if context.kind == "none":
@@ -245,7 +245,7 @@ class KernelRidge(Objective):
         return START_TEMPERATURE if found is None else float(found.exp())
 
     def solve(self, support: Support, sample: Sample) -> None:
-        """Normal equations of the label problem; see `Objective.solve`."""
+        """Set up the label problem; see `Objective.solve`."""
         if self._stage == "solve":
             self._system = self._label_system(support, sample)
         elif self._stage == "labels":
@@ -268,14 +268,18 @@ class KernelRidge(Objective):
                 found[ridge] = score(outputs, held_out, self._context.kind)
             return found
         found = super().scores(support, held_out)
-        self.held_out_error = 1 - found[None]
+        self._held_out_error = 1 - found[None]
         return found
+
+    def expect(self, score: float) -> None:
+        """See `Objective.expect`: the smoothing of labels follows it."""
+        self._held_out_error = 1 - score
 
     def choose(self, support: Support, choice: Hashable) -> None:
         """Coefficients for a ridge, that of the support if None; see `Objective.choose`."""
         if self._stage != "solve" or self._system is None:
             return
-        ridge = float(support["ridge"]) if choice is None else choice
+        ridge = float(support["ridge"]) if choice is None else float(choice)  # type: ignore[arg-type]
         support.extra["dual"], support.extra["intercept"] = self._system.solve(ridge)
         support.extra["ridge"] = support["ridge"].new_tensor([ridge])
 
@@ -285,9 +289,9 @@ class KernelRidge(Objective):
         Without it rows and coefficients grow until the training rows are all right; where the two
         errors agree (few rows for the problem), smoothing would only cost.
         """
-        if self.held_out_error:
+        if self._held_out_error:
             error = 1 - float(self._hits) / self._seen
-            self._smoothing = SMOOTHING * max(0.0, 1 - error / self.held_out_error)
+            self._smoothing = SMOOTHING * max(0.0, 1 - error / self._held_out_error)
         self._hits, self._seen = 0.0, 0
 
     def _label_system(self, support: Support, sample: Sample) -> LabelSystem:
@@ -308,5 +312,5 @@ def _blocks(data: TrainingSet) -> list[Any]:
 
 
 def _check_every(n_steps: int) -> int:
-    """Steps between two looks at held-out rows: often at first, which short runs need."""
+    """Space looks at held-out rows: at most 100 steps, a dozen looks in short runs."""
     return max(1, min(100, n_steps // 12))
