@@ -19,15 +19,13 @@ ROOT = Path(skdistill.__file__).parent
 # A module may import from its own layer and from those below it. The command line and the package's
 # own namespace stand on top, then the estimators; DistilledData is a container for any layer.
 LAYERS = [
-    {"data"},  # and every module whose name starts with an underscore, unless named below
+    {"data"},  # and every module whose name starts with an underscore
     {"kernels", "networks", "sampling"},
     {"training", "objectives", "sensitivity", "support", "initialise", "batches"},
-    {"base", "coreset", "distiller", "meta", "_meta", "_scores", "evaluation", "inspection"},
+    {"base", "coreset", "distiller", "meta", "evaluation", "inspection"},
     {"__init__", "__main__", "cli"},
 ]
 ESTIMATORS = 3
-# Below the estimators only these know what an estimator is; the relative loss fits one.
-KNOW_ESTIMATORS = ("skdistill.objectives", "skdistill.sensitivity.relative_loss")
 OPTIONAL = {"dask", "distributed", "matplotlib", "pandas", "pyarrow"}
 
 
@@ -124,7 +122,7 @@ def late():
     sorted(name for name in TREES if layer(name) < ESTIMATORS and "objectives" not in name),
 )
 def test_sklearn_base_stays_above(module):
-    free = layer(module) >= ESTIMATORS or module.startswith(KNOW_ESTIMATORS)
+    free = layer(module) >= ESTIMATORS or module.startswith("skdistill.objectives")
     assert free or "sklearn.base" not in imports(module, TREES[module])
 
 
