@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import matplotlib
 import numpy as np
 import scipy
 import sklearn
 import torch
 from sklearn.datasets import fetch_california_housing, fetch_openml, load_digits
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # the backend is chosen first
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -84,6 +88,26 @@ def as_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in cells]
     lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def bar_chart(
+    values: dict[str, dict[str, tuple[float, float]]], label: str, title: str, log: bool = False
+) -> Any:
+    """Figure of grouped bars with error bars; `values` is group -> series -> (mean, error)."""
+    series = list(dict.fromkeys(name for group in values.values() for name in group))
+    figure, axis = plt.subplots(figsize=(max(8, 2 * len(values)), 4))
+    width = 0.85 / len(series)
+    for k, name in enumerate(series):
+        here = [(i, *group[name]) for i, group in enumerate(values.values()) if name in group]
+        place, mean, error = np.array(here).T
+        axis.bar(place + k * width, mean, width, yerr=error, label=name, color=plt.cm.tab20(k))
+    axis.set_xticks(np.arange(len(values)) + 0.4, values, fontsize=8)
+    axis.set_ylabel(label)
+    axis.set_title(title)
+    if log:
+        axis.set_yscale("log")
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
 
 
 def _cell(value: Any) -> str:

@@ -9,7 +9,7 @@ heavy-tailed features; for classes of unequal size the score is balanced accurac
 from __future__ import annotations
 
 import numpy as np
-from _report import load_table, mean_and_error, parser, save
+from _report import bar_chart, load_table, mean_and_error, parser, save
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import balanced_accuracy_score, r2_score
@@ -59,17 +59,17 @@ def coreset(**options):
     return choose
 
 
-CHOOSERS = {"uniform": uniform}
-for loss in ("kmeans", "kernel_ridge", "cross_entropy", "squared_error"):
-    for mixing in (0.0, 0.2, 0.5):
-        CHOOSERS[f"{loss}, uniform_mixing={mixing}"] = coreset(loss=loss, uniform_mixing=mixing)
-CHOOSERS["kernel_ridge, 0.5, stratify=False"] = coreset(
-    loss="kernel_ridge", uniform_mixing=0.5, stratify=False
-)
-CHOOSERS["kmeans, 0.5, calibrate=False"] = coreset(
-    loss="kmeans", uniform_mixing=0.5, calibrate=False
-)
-CHOOSERS["all uniform (systematic)"] = coreset(loss="kernel_ridge", uniform_mixing=1.0)
+CHOOSERS = {
+    "uniform": uniform,
+    "uniform, stratified and systematic": coreset(loss="kernel_ridge", uniform_mixing=1.0),
+    **{
+        f"{loss}, uniform_mixing={mixing}": coreset(loss=loss, uniform_mixing=mixing)
+        for loss in ("kmeans", "kernel_ridge")
+        for mixing in (0.0, 0.2, 0.5)
+    },
+    "cross_entropy, uniform_mixing=0.5": coreset(loss="cross_entropy"),
+    "squared_error, uniform_mixing=0.5": coreset(loss="squared_error"),
+}
 
 
 def krr(small, X_test, n_features) -> np.ndarray:
@@ -123,7 +123,11 @@ def main() -> None:
             rows.append([table, name, *(mean_and_error(column) for column in found.T)])
             print(rows[-1], flush=True)
     header = ["table", "rows chosen by", "kernel ridge", "linear", "forest"]
-    save("coreset_scores", args.out, header, rows, vars(args))
+    values: dict = {}
+    for table, name, score, _, _ in rows:
+        values.setdefault(table, {})[name] = score
+    title = f"Kernel ridge regression on {args.m} weighted rows"
+    save("coreset_scores", args.out, header, rows, vars(args), bar_chart(values, "score", title))
 
 
 if __name__ == "__main__":

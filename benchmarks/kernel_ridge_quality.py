@@ -8,17 +8,13 @@ and not sampled. Below 3,000 rows the scores are exact; above, they come from la
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 import scipy.linalg
-from _report import load_table, mean_and_error, parser, save
+from _report import bar_chart, load_table, mean_and_error, parser, save
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 
 from skdistill import SensitivityCoreset
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 TABLES = ("california_housing", "letter", "friedman")
 SIZES = (2500, 8000)
@@ -113,22 +109,11 @@ def main() -> None:
                     errors.append(problem.worst_error(small.indices, small.sample_weight))
                 rows.append([table, n, name, mean_and_error(errors)])
                 print(rows[-1], flush=True)
-    figure, axis = plt.subplots(figsize=(9, 4))
-    groups = [(t, n) for t in TABLES for n in SIZES]
-    for k, name in enumerate(CHOOSERS):
-        values = [next(r[3] for r in rows if r[:3] == [t, n, name]) for t, n in groups]
-        axis.bar(
-            np.arange(len(groups)) + 0.16 * k,
-            [v[0] for v in values],
-            0.15,
-            yerr=[v[1] for v in values],
-            label=name,
-        )
-    axis.set_xticks(np.arange(len(groups)) + 0.32, [f"{t}\nn = {n}" for t, n in groups], fontsize=8)
-    axis.set_yscale("log")
-    axis.set_ylabel("worst relative error of the loss")
-    axis.set_title(f"Kernel ridge loss on {args.m} weighted rows, over adversarial functions")
-    axis.legend(fontsize=8)
+    values: dict = {}
+    for table, n, name, error in rows:
+        values.setdefault(f"{table}\nn = {n}", {})[name] = error
+    title = f"Kernel ridge loss on {args.m} weighted rows, over adversarial functions"
+    figure = bar_chart(values, "worst relative error", title, log=True)
     header = ["table", "rows", "drawn with", "worst error"]
     save("kernel_ridge_quality", args.out, header, rows, vars(args), figure)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from _report import mean_and_error, parser, save
+from _report import bar_chart, mean_and_error, parser, save
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 from sklearn.metrics import pairwise_distances_argmin_min
 
@@ -134,7 +134,12 @@ def main() -> None:
                 ]
             )
     header = ["mixture", "rows chosen by", "cost / k-means on all", "worst cost error", "seconds"]
-    save("kmeans_quality", args.out, header, rows, vars(args))
+    values: dict = {}
+    for name, key, _, worst, _ in rows:
+        values.setdefault(name, {})[key.strip()] = worst
+    title = f"K-means cost on {args.m} weighted rows of {args.n}, over 24 sets of centres"
+    figure = bar_chart(values, "worst relative error", title, log=True)
+    save("kmeans_quality", args.out, header, rows, vars(args), figure)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,19 @@ class BaseDistiller(
 
     @abstractmethod
     def fit(self, X, y=None, sample_weight=None):
-        """Make the small set."""
+        """Make the small set.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix or DataFrame of shape (n_samples, n_features)
+            Training data.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Target.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. A row of weight 2 counts as two rows.
+        """
 
     def fit_distill(self, X: Any, y: Any = None, sample_weight: Any = None) -> DistilledData:
         """Fit and return the small data set.
@@ -87,7 +99,7 @@ class BaseDistiller(
         Returns
         -------
         DistilledData
-            ``fit(...).distilled_``: a mapping for ``estimator.fit(**small)``.
+            The attribute `distilled_`: a mapping for ``estimator.fit(**small)``.
         """
         return self.fit(X, y, sample_weight=sample_weight).distilled_
 
@@ -105,7 +117,7 @@ class BaseDistiller(
         Returns
         -------
         ndarray of shape (n_samples, n_distilled)
-            float32 for float32 and float16 input, else float64.
+            In single precision for float32 and float16 input, else in float64.
         """
         check_is_fitted(self)
         features = self._features(X)
@@ -249,17 +261,35 @@ class BaseDistiller(
 
     @property
     def kernel_(self) -> Kernel:
-        """The kernel with its parameters resolved."""
+        """The kernel with its parameters resolved.
+
+        Returns
+        -------
+        Kernel
+            Takes two blocks of rows and gives their kernel matrix.
+        """
         return self._map.kernel
 
     @property
     def components_(self) -> Any:
-        """Features (n_distilled, n_features) of the distilled rows, the landmarks of the map."""
+        """The landmarks of the map: features of the distilled rows.
+
+        Returns
+        -------
+        ndarray or CSR matrix of shape (n_distilled, n_features)
+            In the float type of the training data.
+        """
         return self._map.landmarks
 
     @property
     def normalization_(self) -> np.ndarray:
-        """Inverse square root (n_distilled, n_distilled) of the landmarks' kernel matrix."""
+        """The normalisation of the map, made when it is first used.
+
+        Returns
+        -------
+        ndarray of shape (n_distilled, n_distilled)
+            Symmetric, float64.
+        """
         return self._map.normalization
 
     # Small things ----------------------------------------------------------------------------
@@ -283,10 +313,22 @@ class BaseDistiller(
 class KernelRidgePredictor:
     """Kernel ridge regression on a distilled set; made by ``make_predictor``.
 
+    Parameters
+    ----------
+    distiller : BaseDistiller
+        The fitted distiller: its kernel and rows are used.
+
+    fit : RidgeFit
+        Coefficients on its rows.
+
     Attributes
     ----------
     dual_coef : ndarray of shape (n_distilled, n_outputs)
+        Coefficients of the distilled rows.
+
     intercept : ndarray of shape (n_outputs,)
+        Weighted mean of the target.
+
     alpha : float
         The ridge, chosen by leave-one-out error.
     """
@@ -298,7 +340,18 @@ class KernelRidgePredictor:
         self.alpha = fit.alpha
 
     def predict(self, X: Any) -> np.ndarray:
-        """Real-valued outputs (n_samples, n_outputs): one column for each class or output."""
+        """Predict real-valued outputs.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+            One column for each class, label or output.
+        """
         features = self._distiller._features(X)
         landmarks, device = self._distiller._map, self._distiller.device
         outputs = landmarks.product(features, self.dual_coef, np.dtype(np.float64), device)
