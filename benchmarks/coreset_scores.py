@@ -67,8 +67,8 @@ CHOOSERS = {
         for loss in ("kmeans", "kernel_ridge")
         for mixing in (0.0, 0.2, 0.5)
     },
-    "cross_entropy, uniform_mixing=0.5": coreset(loss="cross_entropy"),
-    "squared_error, uniform_mixing=0.5": coreset(loss="squared_error"),
+    "cross_entropy, uniform_mixing=0.5": coreset(loss="cross_entropy", uniform_mixing=0.5),
+    "squared_error, uniform_mixing=0.5": coreset(loss="squared_error", uniform_mixing=0.5),
 }
 
 

@@ -179,7 +179,7 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
 
     group = np.empty(n, dtype=np.int64)
     group[order] = np.cumsum(~same) - 1
-    weight = np.bincount(group, weights=sample_weight)
+    weight = np.bincount(group, weights=sample_weight).astype(np.float64, copy=False)
     first = np.full(len(weight), n, dtype=np.int64)
     positive = np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight)
     np.minimum.at(first, group[positive], positive)

@@ -71,7 +71,8 @@ def encode_target(y: np.ndarray | None, target_type: str) -> Target:
         if type_of_target(y) != "multilabel-indicator":
             raise ValueError(
                 "y has several columns of classes; only 0/1 labels (multilabel) or one column of "
-                "classes are supported. Distil each column on its own."
+                "classes are supported. Distil each column on its own, or pass "
+                "target_type='regression' if the columns are numbers."
             )
         return Target("multilabel", y.astype(np.float64))
     classes, codes = np.unique(y, return_inverse=True)

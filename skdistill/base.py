@@ -17,7 +17,7 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -198,12 +198,15 @@ class BaseDistiller(
             else:
                 validate_data(self, X, y, skip_check_array=True)
                 y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+                check_consistent_length(X, y)
             features = check_array(self.preprocessor_.fit_transform(X, y), **checks)
         if sp.issparse(y):
             raise TypeError("A sparse y is not supported; pass y.toarray().")
         if sp.issparse(features) and not features.has_canonical_format:
             features = features.copy()  # summing duplicates would change the user's matrix
             features.sum_duplicates()
+        if self.preprocessor is not None:
+            return (X.tocsr() if sp.issparse(X) else X), features, y
         keeps_form = hasattr(X, "columns") or isinstance(X, np.ndarray)
         return (X if keeps_form else features), features, y
 

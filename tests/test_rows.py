@@ -38,6 +38,7 @@ def assert_merged(X, y, weight):
     dense = X.toarray() if sp.issparse(X) else X
     expected = merged_by_hand(X, y, weight)
     assert len(rows) == len(expected)
+    assert rows.weight.dtype == np.float64
     for position, total in zip(rows.index, rows.weight, strict=True):
         target = () if y is None else tuple(np.atleast_1d(y[position]).tolist())
         by_hand = expected[tuple(dense[position].tolist()), target]

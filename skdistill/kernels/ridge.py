@@ -94,10 +94,13 @@ def cholesky_with_jitter(A: np.ndarray) -> np.ndarray:
         try:
             shifted = A + jitter * np.eye(len(A)) if jitter else A
             return scipy.linalg.cholesky(shifted, lower=True)
-        except scipy.linalg.LinAlgError:
+        except scipy.linalg.LinAlgError as error:
             jitter = 10 * jitter or 1e-14 * float(np.trace(A)) / len(A)
             if jitter > 1e-2 * float(np.trace(A)) / len(A):
-                raise
+                raise ValueError(
+                    "The kernel matrix is not positive semi-definite; pass a kernel that is, or a "
+                    "larger alpha."
+                ) from error
             warnings.warn(
                 f"The kernel matrix is not positive definite: {jitter:.0e} added to its diagonal.",
                 scipy.linalg.LinAlgWarning,

@@ -223,8 +223,9 @@ def landmark_scores(
         left_over[start:stop] = ((diagonal - q_left).clamp_(min=0) * weight / alpha).cpu().numpy()
         cell[start:stop] = K[:, :n_cells].argmax(1).cpu().numpy()
         weighted = torch.mul(psi, weight[:, None], out=square)
-        moment.add_((weighted.T @ target).double())
-        gram.add_((weighted.T @ psi).double())
+        moments, grams = (weighted.T @ target).double(), (weighted.T @ psi).double()
+        moment.add_(moments)  # in place and last: a block that runs out of memory is done again
+        gram.add_(grams)
 
     block = tile_rows(s, device)
     for_each_block(first_pass, u, block)

@@ -33,10 +33,12 @@ def reference_model(classification: bool) -> Any:
 
 def relative_scores(losses: np.ndarray, weight: np.ndarray) -> Scores:
     """Share of each row in the weighted sum of losses; zeros where all losses are zero."""
-    share = weight * losses
+    largest = losses.max()
+    relative = losses / largest if largest > 0 else losses  # no sum or rank overflows
+    share = weight * relative
     total = share.sum()
     share = share / total if total > 0 else np.zeros(len(share))
-    return Scores(share, share, np.zeros(len(share), dtype=np.int32), losses)
+    return Scores(share, share, np.zeros(len(share), dtype=np.int32), relative)
 
 
 def model_losses(
@@ -75,16 +77,23 @@ def model_losses(
         If the target or the model cannot give what the loss needs.
     """
     classes = target.classes
+    if y is None:
+        raise ValueError(
+            f"loss={loss!r} needs a target: requires y to be passed, but the target y is None; use "
+            "loss='kmeans' or 'kernel_ridge' without one."
+        )
     if loss == "cross_entropy":
         if classes is None:
             raise ValueError(
                 f"loss='cross_entropy' needs one column of classes as y, got {target.kind}; use "
                 "loss='squared_error' or 'kernel_ridge'."
             )
-        if len(classes) == 1:
+    if classes is not None and target.codes is not None:
+        present = np.unique(target.codes[rows.index])
+        if len(present) == 1:
             raise ValueError(
-                f"loss='cross_entropy' needs at least two classes, but y holds 1 class, "
-                f"{classes[0]!r}; use loss='kmeans'."
+                f"loss={loss!r} needs at least two classes, but y holds 1 class of positive "
+                f"weight, {classes[present[0]]!r}; use loss='kmeans'."
             )
     model = reference_model(classes is not None) if estimator is None else estimator
     if loss == "cross_entropy" and not hasattr(model, "predict_proba"):
@@ -93,6 +102,7 @@ def model_losses(
             "use another one, or loss='squared_error'."
         )
     pilot, pilot_weight = draw_pool(rows, PILOT_ROWS, rng, strata)
+    pilot_weight /= pilot_weight.mean()  # or their unit would set the model's regularisation
     pilot = rows.index[pilot]
     takes_weights = weight_keyword(model) is not None
     fit_weighted(model, X[pilot], y[pilot], pilot_weight, takes_weights)
@@ -109,20 +119,29 @@ def model_losses(
             predicted = _class_outputs(model, X[part], classes)
         if loss == "cross_entropy":
             p = np.einsum("ij,ij->i", predicted, values[part])
-            losses[part] = -np.log(np.maximum(p, 1e-12))
+            losses[part] = np.abs(np.log(np.clip(p, 1e-12, 1)))  # -log(1) would be -0.0
         else:
             losses[part] = ((predicted - values[part]) ** 2).sum(1)
     return losses
 
 
 def _class_outputs(model: Any, X: Any, classes: np.ndarray) -> np.ndarray:
-    """Probabilities, or one-hot predictions, with one column for each of `classes`."""
-    outputs = np.zeros((X.shape[0], len(classes)))
+    """Probabilities, or one-hot predictions, with one column for each of `classes`.
+
+    The model may know more classes, or fewer.
+    """
     if hasattr(model, "predict_proba"):
-        outputs[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(X)
-    else:
-        outputs[np.arange(len(outputs)), np.searchsorted(classes, model.predict(X))] = 1.0
-    return outputs
+        outputs = np.zeros((X.shape[0], len(classes)))
+        known = np.isin(model.classes_, classes)
+        column = np.searchsorted(classes, model.classes_[known])
+        outputs[:, column] = model.predict_proba(X)[:, known]
+        return outputs
+    if not hasattr(model, "classes_"):
+        raise ValueError(
+            f"estimator={model!r} has no classes_, but y holds classes; use a classifier, or "
+            "target_type='regression'."
+        )
+    return (model.predict(X)[:, None] == classes).astype(np.float64)
 
 
 def callable_losses(loss: Callable, X: Any, y: np.ndarray | None) -> np.ndarray:
