@@ -9,6 +9,7 @@ import warnings
 from docutils import nodes
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+sys.path.insert(0, os.path.abspath("_ext"))
 sys.path.insert(0, os.path.abspath(".."))
 
 import skdistill
@@ -19,6 +20,7 @@ copyright = "2026, the skdistill developers"
 version = release = skdistill.__version__
 
 extensions = [
+    "benchmark_table",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
