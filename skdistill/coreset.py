@@ -313,6 +313,8 @@ default="kmeans"
         data = self._read(X, y, sample_weight)
         moments = weighted_moments(data.features, data.sample_weight)
         rows = merge_equal_rows(data.features, data.target.identity, data.sample_weight)
+        if rows.canonical:  # then not even rounding depends on order and repetition
+            moments = weighted_moments(rows.take(np.arange(len(rows))), rows.weight)
         strata = self._strata(data, rows)
         budget = self._resolve_budget(len(rows), 0 if strata is None else strata.max() + 1)
         kernel, units = self._resolve_kernel(moments)
