@@ -80,9 +80,11 @@ default="kmeans"
         times the squared norm. "auto" is the ridge whose effective dimension is about
         n_samples / 2. It belongs to the scores only; a model trained later has a ridge of its own.
 
-    approx_factor : float, default=1.0
+    approx_factor : float, default=0.3
         How far the rough clustering may be from the best one, relative to what k-means++ guarantees
-        in expectation. Larger values give more to distant rows and rows of costly clusters.
+        in expectation: 1 is that worst case, and the centres found are far better. Larger values
+        give more to distant rows and rows of costly clusters, smaller ones to small clusters and
+        single rows far out.
 
     estimator : estimator, default=None
         Reference model for "cross_entropy" (needs ``predict_proba``) and "squared_error", fitted on
@@ -248,7 +250,7 @@ default="kmeans"
         loss: str | Callable = "kmeans",
         n_clusters: int | str = "auto",
         alpha: float | str = "auto",
-        approx_factor: float = 1.0,
+        approx_factor: float = 0.3,
         estimator: Any = None,
         uniform_mixing: float | str = "auto",
         sampling: str = "systematic",
