@@ -55,8 +55,6 @@ html_theme_options = {
 }
 html_sidebars = {"getting_started": [], "mathematics": []}
 html_show_sourcelink = False
-html_static_path = ["_static"]
-html_css_files = ["style.css"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",

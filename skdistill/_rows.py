@@ -57,6 +57,11 @@ class Rows:
         """Float type that features are computed in."""
         return float_type(self.X.dtype)
 
+    @property
+    def canonical(self) -> bool:
+        """Whether content alone settles the order of the rows: where they fit one tile."""
+        return len(self) * self.X.shape[1] <= CPU_TILE_ELEMENTS
+
     def take(self, which: np.ndarray) -> Any:
         """Features (k, d) of some distinct rows, in the float type of `X`; a copy."""
         return self.X[self.index[which]].astype(self.dtype, copy=False)

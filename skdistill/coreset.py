@@ -80,9 +80,11 @@ default="kmeans"
         times the squared norm. "auto" is the ridge whose effective dimension is about
         n_samples / 2. It belongs to the scores only; a model trained later has a ridge of its own.
 
-    approx_factor : float, default=1.0
+    approx_factor : float, default=0.3
         How far the rough clustering may be from the best one, relative to what k-means++ guarantees
-        in expectation. Larger values give more to distant rows and rows of costly clusters.
+        in expectation: 1 is that worst case, and the centres found are far better. Larger values
+        give more to distant rows and rows of costly clusters, smaller ones to small clusters and
+        single rows far out.
 
     estimator : estimator, default=None
         Reference model for "cross_entropy" (needs ``predict_proba``) and "squared_error", fitted on
@@ -248,7 +250,7 @@ default="kmeans"
         loss: str | Callable = "kmeans",
         n_clusters: int | str = "auto",
         alpha: float | str = "auto",
-        approx_factor: float = 1.0,
+        approx_factor: float = 0.3,
         estimator: Any = None,
         uniform_mixing: float | str = "auto",
         sampling: str = "systematic",
@@ -313,6 +315,8 @@ default="kmeans"
         data = self._read(X, y, sample_weight)
         moments = weighted_moments(data.features, data.sample_weight)
         rows = merge_equal_rows(data.features, data.target.identity, data.sample_weight)
+        if rows.canonical:  # then not even rounding depends on order and repetition
+            moments = weighted_moments(rows.take(np.arange(len(rows))), rows.weight)
         strata = self._strata(data, rows)
         budget = self._resolve_budget(len(rows), 0 if strata is None else strata.max() + 1)
         kernel, units = self._resolve_kernel(moments)

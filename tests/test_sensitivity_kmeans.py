@@ -46,7 +46,7 @@ def test_sensitivities_equal_the_formula(approx_factor, seed):
     s = kmeans_sensitivities(distance2, label, weight, 4, approx_factor)
     expected = by_hand(distance2, label, weight, 4, approx_factor)
     assert (expected < 1).sum() > 80  # the clip does not hide the formula
-    assert_allclose(s, expected, rtol=1e-12)
+    assert_allclose(np.minimum(s, 1), expected, rtol=1e-12)
 
 
 def test_unclipped_sensitivities_have_the_total_of_the_theory():
@@ -70,15 +70,24 @@ def test_a_cost_of_zero_leaves_the_share_of_the_cluster():
     st.sampled_from([1e-8, 1.0, 1e8]),
     st.randoms(use_true_random=False),
 )
-def test_sensitivities_lie_in_the_unit_interval(distance2, k, scale, random):
+def test_sensitivities_are_positive_and_know_no_units(distance2, k, scale, random):
     n = len(distance2)
     label = np.array([random.randrange(k) for _ in range(n)])
     weight = np.array([random.uniform(1e-3, 1e3) for _ in range(n)])
     s = kmeans_sensitivities(distance2 * scale, label, weight, k)
     assert (s > 0).all()
-    assert (s <= 1).all()
     # Neither the unit of the distances nor that of the weights matters.
     assert_allclose(s, kmeans_sensitivities(distance2, label, weight * 7, k), rtol=1e-9)
+
+
+def test_rows_are_drawn_by_the_bound_and_told_its_clip():
+    X = np.random.default_rng(0).standard_normal((300, 4))
+    X[7] += 100  # most of the cost, unless it is a centre
+    rows = distinct_rows(X, None)
+    clustering = rough_clustering(rows, 3, no_shift(4), CPU, np.random.RandomState(0))
+    scores = kmeans_scores(clustering, rows.weight, 1.0)
+    assert scores.importance.max() > 1
+    assert_allclose(scores.sensitivity, np.minimum(scores.importance, 1))
 
 
 # The bound --------------------------------------------------------------------------------------

@@ -87,8 +87,14 @@ def _squares(A: Any) -> Any:
 
 def _manhattan(A: Any, B: Any) -> Any:
     if sp.issparse(A):
-        return torch.from_numpy(manhattan_distances(A, B))
+        return torch.from_numpy(manhattan_distances(_short_indices(A), _short_indices(B)))
     return torch.cdist(A, B, p=1)
+
+
+def _short_indices(A: Any) -> Any:
+    """CSR block with 32-bit indices, the only ones that scikit-learn's loop takes."""
+    indices, indptr = A.indices.astype(np.int32), A.indptr.astype(np.int32)
+    return sp.csr_matrix((A.data, indices, indptr), shape=A.shape)
 
 
 def _rbf(G, a2, b2, kernel, diagonal=False):

@@ -48,7 +48,7 @@ def kmeans_sensitivities(
     .. math:: s(x) = w(x) \left[ \frac{2 a\, d^2(x, B)}{c} + \frac{4 a\, c_i}{W_i c}
               + \frac{4}{W_i} \right],
 
-    clipped at 1. A cost of zero leaves w / W_i.
+    which may exceed 1. A cost of zero leaves w / W_i.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def kmeans_sensitivities(
 
     Returns
     -------
-    float64 ndarray of shape (u,), in [0, 1]
+    float64 ndarray of shape (u,), positive
     """
     mass = np.bincount(label, weights=weight, minlength=n_clusters)
     share = weight / mass[label]
@@ -74,16 +74,23 @@ def kmeans_sensitivities(
         return share
     a = 16 * (np.log(n_clusters) + 2) * approx_factor
     cluster_cost = np.bincount(label, weights=row_cost, minlength=n_clusters)
-    s = (2 * a / cost) * row_cost + share * (4 * a / cost * cluster_cost[label] + 4)
-    return np.minimum(s, 1.0, out=s)
+    share *= 4 * a / cost * cluster_cost[label] + 4
+    share += (2 * a / cost) * row_cost
+    return share
 
 
 def kmeans_scores(clustering: Clustering, weight: np.ndarray, approx_factor: float) -> Scores:
-    """Scores for the draw: walk cluster by cluster from the centre outwards, then calibrate."""
-    s = kmeans_sensitivities(
+    """Scores for the draw: walk cluster by cluster from the centre outwards, then calibrate.
+
+    The sensitivity is the bound clipped at 1. The draw goes by the bound as it is: clipping, which
+    saves nothing where the budget is far below the sum of the bounds, would make the one outlier
+    that carries most of the cost look like any other row.
+    """
+    bound = kmeans_sensitivities(
         clustering.distance2, clustering.label, weight, len(clustering.centres), approx_factor
     )
-    return Scores(s, s, clustering.label, clustering.distance2, calibrated=True)
+    clipped = np.minimum(bound, 1.0)
+    return Scores(clipped, bound, clustering.label, clustering.distance2, calibrated=True)
 
 
 def default_n_clusters(budget: int) -> int:

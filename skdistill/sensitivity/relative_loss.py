@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,11 +25,11 @@ from .scores import Scores
 PILOT_ROWS = 10_000  # rows that the reference model is fitted on
 
 
-def reference_model(classification: bool) -> Any:
+def reference_model(classification: bool, sparse: bool) -> Any:
     """Linear model on scaled features: logistic regression for classes, ridge for numbers."""
     # A rough fit is enough to tell hard rows from easy ones.
     model = LogisticRegression(tol=1e-2, max_iter=1000) if classification else Ridge()
-    return make_pipeline(StandardScaler(with_mean=False), model)
+    return make_pipeline(StandardScaler(with_mean=not sparse), model)
 
 
 def relative_scores(losses: np.ndarray, weight: np.ndarray) -> Scores:
@@ -95,7 +96,9 @@ def model_losses(
                 f"loss={loss!r} needs at least two classes, but y holds 1 class of positive "
                 f"weight, {classes[present[0]]!r}; use loss='kmeans'."
             )
-    model = reference_model(classes is not None) if estimator is None else estimator
+    if estimator is None:
+        estimator = reference_model(classes is not None, sp.issparse(X))
+    model = estimator
     if loss == "cross_entropy" and not hasattr(model, "predict_proba"):
         raise ValueError(
             f"loss='cross_entropy' needs an estimator with predict_proba, got {model!r}; "

@@ -1,0 +1,106 @@
+"""scikit-learn's common checks: every loss, every kernel, budgets small enough to matter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skdistill import SensitivityCoreset
+
+pytestmark = pytest.mark.filterwarnings(
+    # The checks fit tables of 20 to 50 rows with the default budget of 100.
+    "ignore:n_samples=.* is more than the:UserWarning"
+)
+
+
+def distance_to_the_mean(X, y):
+    """A callable loss."""
+    X = X.toarray() if hasattr(X, "toarray") else X
+    return ((X - X.mean(0)) ** 2).sum(1)
+
+
+def cauchy(A, B):
+    """A callable kernel."""
+    return 1 / (1 + euclidean_distances(A, B, squared=True))
+
+
+def instances():
+    yield SensitivityCoreset()
+    yield SensitivityCoreset(5, random_state=0, stratify=False)
+    yield SensitivityCoreset(0.5, sampling="iid", random_state=0)
+    yield SensitivityCoreset(8, sampling="iid", stratify=False, calibrate=True)
+    for n_samples in (100, 6):
+        for loss in ("kernel_ridge", "cross_entropy", "squared_error", distance_to_the_mean):
+            yield SensitivityCoreset(n_samples, loss=loss)
+    for kernel in ("laplacian", "linear", "polynomial", "nngp", "ntk", cauchy):
+        yield SensitivityCoreset(7, loss="kernel_ridge", kernel=kernel)
+
+
+@parametrize_with_checks(list(instances()))
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+# Checks that check_estimator leaves out -----------------------------------------------------------
+
+BY_NAME = (
+    "check_param_validation",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_global_output_transform_pandas",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_dataframe_column_names_consistency",
+    "check_inplace_ensure_writeable",
+)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        SensitivityCoreset(),
+        SensitivityCoreset(6, loss="kernel_ridge"),
+        SensitivityCoreset(6, loss="cross_entropy"),
+    ],
+    ids=["default", "kernel_ridge", "cross_entropy"],
+)
+def test_checks_by_name(estimator, name):
+    if name == "check_dataframe_column_names_consistency" and estimator.loss == "cross_entropy":
+        estimator = SensitivityCoreset(6, loss="squared_error")
+    with warnings.catch_warnings():
+        # These checks give a frame to fit and an array to transform, and the other way round.
+        warnings.filterwarnings("ignore", "X (does not have valid|has) feature names")
+        getattr(estimator_checks, name)(type(estimator).__name__, estimator)
+
+
+def test_array_api_dispatch():
+    """One run with the switch that turns scipy's and scikit-learn's array dispatch on."""
+    program = (
+        "import warnings\n"
+        "warnings.filterwarnings('ignore', 'n_samples=', UserWarning)\n"
+        "warnings.filterwarnings('ignore', category=estimator_checks.SkipTestWarning)\n"
+        "from skdistill import SensitivityCoreset\n"
+        "for loss in ('kmeans', 'kernel_ridge'):\n"
+        "    estimator_checks.check_estimator(SensitivityCoreset(6, loss=loss))\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", "from sklearn.utils import estimator_checks\n" + program],
+        check=True,
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+    )
+
+
+def test_torch_tensors_come_back_as_arrays():
+    X = torch.arange(60.0).reshape(20, 3)
+    small = SensitivityCoreset(5, random_state=0).fit_distill(X)
+    assert isinstance(small.X, np.ndarray)
