@@ -38,7 +38,200 @@ CORESET_ROWS = (2000, 20)  # of the coreset that k-means is solved on: at least,
 
 
 class DatasetDistiller(BaseDistiller):
-    """Learn rows."""
+    """Learn a small set of rows that trains a kernel predictor nearly as well as all rows.
+
+    ``fit_distill(X, y)`` gives the learnt data set; ``fit_transform(X, y)`` gives Nystroem features
+    of *all* rows, with the learnt rows as landmarks (one row in, one row out).
+
+    The rows start from real ones and are moved, with their labels and the kernel's scales, so that
+    the kernel ridge predictor they induce fits batches of the real rows; rows that it gets wrong
+    are drawn into the batches more often. Held-out rows say where to stop. Learnt rows serve the
+    predictor they were made for, ``DistilledClassifier(distiller=DatasetDistiller(100))``: they
+    leave the data's range, and other models may do worse on them than on chosen rows.
+
+    Read more in the :ref:`user guide <learning_rows>`.
+
+    Parameters
+    ----------
+    n_samples : int or float, default=100
+        Number of rows to learn; a float in (0, 1) is a share of the distinct rows of positive
+        weight. More rows than there are gives a UserWarning and as many as there are.
+
+    objective : {"kernel_ridge", "analytic_ridge"} or objective object, default="kernel_ridge"
+        The technique: see `skdistill.objectives`.
+
+    init : {"auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans"}, distiller or \
+DistilledData, default="auto"
+        Where rows start: drawn uniformly; centres of k-means, within each class; drawn by
+        sensitivity (of the kernel ridge loss for ridge objectives, else of the k-means loss);
+        k-means on a sensitivity coreset; the rows of a distiller (wrap a fitted one in
+        :class:`~sklearn.frozen.FrozenEstimator`) or of a given set. "auto" is "kmeans".
+
+    batch_sampling : {"importance", "uniform"}, default="importance"
+        Whether rows with a larger loss under the current predictor are drawn more often.
+
+    batch_loss : {"auto", "cross_entropy", "squared_error"} or callable, default="auto"
+        The loss that makes rows important. A callable gets targets (k, q), one-hot for classes, and
+        outputs (k, q), and returns k non-negative losses.
+
+    uniform_mixing : float in [0, 1], default=0.5
+        Uniform share of the batches at the start of training. It rises to 1 at the end.
+
+    reweight : bool or "auto", default="auto"
+        Weight the rows of a batch so that its loss stays an unbiased estimate. False trains on the
+        important rows as they come, which is biased. "auto" is True for numbers, False for classes.
+
+    refresh_every : int, default=100
+        Steps between two refreshments of the rows' losses.
+
+    learn_labels : {"auto", "solve"} or bool, default="auto"
+        "solve" takes the best labels in the sense of least squares at every step. "auto" does so,
+        and for classes goes on with the cross-entropy of learnt coefficients. True learns labels
+        with a rate, False keeps those of the start.
+
+    learn_kernel : bool, default=True
+        Learn the scale of the RBF kernel: one for each feature up to 128 features, else one.
+
+    max_iter : int or "auto", default="auto"
+        Steps; 0 keeps the start. "auto" is left to the technique and the number of rows.
+
+    batch_size : int or "auto", default="auto"
+        Real rows in a step. "auto" is 1,024, or five times the learnt rows while labels are solved.
+
+    learning_rate : float, default=0.12
+        Distance that a row moves in a step at first, in units of the kernel's width.
+
+    optimizer : {"adam", "sgd"}, default="adam"
+        Optimiser, with a cosine schedule.
+
+    standardize : bool, default=True
+        Learn in robustly scaled units. The rows handed out are in the user's units.
+
+    class_balance : bool or "auto", default="auto"
+        True gives each class as many rows at the start and the same weight in the batches. "auto"
+        is False: classes count by their weight.
+
+    early_stopping : bool, default=True
+        Hold out rows to choose the ridge and the step to stop at. Up to 2,000 rows are held out in
+        five parts in turn, and all of them are used in the end. With fewer than 25 rows, nothing is
+        held out.
+
+    validation_fraction : float in (0, 1), default=0.1
+        Share that is held out of more rows than that, at most 2,000.
+
+    n_iter_no_change : int or None, default=10
+        Looks at the held-out rows without an improvement by `tol` that end a stage; None never.
+
+    tol : float, default=1e-4
+        Least improvement of the score that counts.
+
+    warm_start : bool, default=False
+        Start from the rows of the previous fit.
+
+    kernel : {"rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"}, default="rbf"
+        Kernel of the predictor and of `transform`.
+
+    gamma : {"scale", "auto"}, float or None, default="scale"
+        Coefficient of rbf, laplacian and polynomial at the start, in standardised units if
+        `standardize`. "scale" searches the RBF kernel's on held-out rows. "auto" and None are
+        1 / n_features.
+
+    degree : float, default=3
+        Degree of the polynomial kernel.
+
+    coef0 : float, default=1
+        Constant of the polynomial kernel.
+
+    kernel_params : dict, default=None
+        ``{"depth": number of hidden layers}`` of nngp and ntk.
+
+    target_type : {"auto", "classification", "regression"}, default="auto"
+        "auto" reads a float target as regression and anything else as classes.
+
+    device : str, default="auto"
+        "auto", "cpu", "cuda" or "cuda:0". "auto" takes CUDA where there is one.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the start, the held-out rows and the batches.
+
+    verbose : int, default=0
+        Print the steps and their scores.
+
+    Attributes
+    ----------
+    distilled_ : DistilledData
+        The learnt rows. `targets` holds the real-valued labels that kernel ridge regression
+        reproduces the predictor from; `y` the nearest label of the user's type.
+
+    alpha_ : float
+        Ridge that belongs to `targets`.
+
+    intercept_ : ndarray of shape (n_outputs,)
+        Added to the outputs.
+
+    length_scale_ : ndarray of shape (n_features,)
+        Length scales of the learnt RBF kernel in the user's units; infinite for constant features.
+
+    n_iter_ : int
+        Steps made.
+
+    loss_curve_ : list of float
+        Loss of each batch.
+
+    validation_scores_ : list of float
+        Best score at each look at held-out rows: accuracy or R2.
+
+    classes_ : ndarray of shape (n_classes,)
+        Classes of the target, for classification.
+
+    components_ : ndarray of shape (n_distilled, n_features)
+        The learnt rows: landmarks of `transform`.
+
+    normalization_ : ndarray of shape (n_distilled, n_distilled)
+        Inverse square root of the landmarks' kernel matrix.
+
+    kernel_ : Kernel
+        The kernel, on scaled features.
+
+    device_ : str
+        Where the work ran.
+
+    n_features_in_ : int
+        Number of features seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where `X` has them.
+
+    See Also
+    --------
+    SensitivityCoreset : Chooses rows instead of learning them.
+    DistilledClassifier : Its default estimator is the predictor that the rows were learnt for.
+
+    Notes
+    -----
+    Plain scikit-learn gives the same predictions for the RBF kernel:
+    ``KernelRidge(alpha=alpha_, kernel=RBF(length_scale_)).fit(X, targets - intercept_)``, with the
+    ``RBF`` of `sklearn.gaussian_process.kernels`, and `intercept_` added to what it predicts.
+
+    References
+    ----------
+    .. [1] M. Tukan, A. Maalouf, M. Osadchy. "Dataset Distillation Meets Provable Subset Selection".
+       arXiv:2307.08086, 2023.
+    .. [2] T. Nguyen, Z. Chen, J. Lee. "Dataset Meta-Learning from Kernel Ridge-Regression". ICLR
+       2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdistill import DatasetDistiller, DistilledClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> distiller = DatasetDistiller(20, max_iter=100, random_state=0)
+    >>> model = DistilledClassifier(distiller=distiller).fit(X, y)
+    >>> model.distilled_
+    DistilledData(20 rows, 64 features, 10 classes, total weight 1797)
+    >>> model.score(X, y) > 0.9
+    True
+    """
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseDistiller._parameter_constraints,
@@ -194,9 +387,8 @@ class DatasetDistiller(BaseDistiller):
         ValueError
             If the distiller was fitted without a target.
         """
-        if getattr(self, "_fit", None) is None:
-            return super().make_predictor()
-        return KernelRidgePredictor(self, self._fit)
+        fit = getattr(self, "_fit", None)
+        return super().make_predictor() if fit is None else KernelRidgePredictor(self, fit)
 
     # From parameters to the problem ----------------------------------------------------------
 
@@ -215,10 +407,10 @@ class DatasetDistiller(BaseDistiller):
             isinstance(self.kernel, str) and self.kernel in ("nngp", "ntk")
         ):
             # A typical row has length 1 in standardised coordinates, so that 1 is "scale" there.
-            given = isinstance(self.gamma, Real)
+            gamma = self.gamma
             kernel = Kernel(
                 kernel.name,
-                float(self.gamma) * n_features if given else 1.0,
+                float(gamma) * n_features if isinstance(gamma, Real) else 1.0,
                 kernel.degree,
                 kernel.coef0,
                 kernel.params,
@@ -317,9 +509,9 @@ class DatasetDistiller(BaseDistiller):
             feature_names=getattr(self, "feature_names_in_", None),
         )
         self._say(f"{len(learnt.rows)} rows learnt, {result.status}", self._began)
-        if result.status == "diverged":
+        if result.status == "diverged" or _only_fell(self.validation_scores_):
             warnings.warn(
-                "Training diverged: the best rows before that are kept. Use a smaller "
+                "Training diverged: the best rows on the way are kept. Use a smaller "
                 f"learning_rate than {self.learning_rate!r}.",
                 ConvergenceWarning,
                 stacklevel=3,
@@ -345,12 +537,6 @@ class DatasetDistiller(BaseDistiller):
             return (targets > 0.5).astype(data.y.dtype)
         dtype = data.y.dtype if data.y.dtype.kind == "f" else np.dtype(np.float64)
         return targets.reshape((len(targets), *data.y.shape[1:])).astype(dtype)
-
-    def __sklearn_tags__(self):
-        """Dense input only."""
-        tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
-        return tags
 
 
 class _Starts:
@@ -453,11 +639,16 @@ class _Starts:
         elif given.targets is not None and given.targets.shape[1] == len(self.target.classes):
             values = np.asarray(given.targets)
         else:
-            unknown = np.setdiff1d(given.y, self.target.classes)
+            unknown = np.setdiff1d(np.asarray(given.y), self.target.classes)
             if len(unknown):
                 raise ValueError(f"init={given!r} holds classes {unknown} that y does not.")
             values = (np.asarray(given.y)[:, None] == self.target.classes).astype(float)
         return Start(rows, torch.from_numpy(values).to(data.targets))
+
+
+def _only_fell(scores: list[float]) -> bool:
+    """Whether no look at held-out rows beat the start and the last was worse, as with huge steps."""
+    return len(scores) > 1 and max(scores) == scores[0] and scores[-1] < scores[0] - 0.01
 
 
 def _class_weights(

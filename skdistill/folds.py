@@ -53,7 +53,7 @@ def train_in_folds(trainer: Trainer, parts: list[Trainer]) -> TrainingResult:
             result.best = stop
     except KeyboardInterrupt:
         trainer.interrupt()
-    if not stops:
+    if not stops and result.status != "interrupted":
         result.status = "diverged"
     return trainer.finished()
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from . import _torch as torch
 from .batches import BatchSampler, balanced_weight
-from .folds import train_in_folds
 from .coordinates import Coordinates, plain_coordinates, robust_coordinates
+from .folds import train_in_folds
 from .initialise import Start
 from .kernel_start import FIT_ROWS, KernelStart, search_rbf
 from .kernels.functions import Kernel
@@ -26,6 +26,7 @@ from .training import Trainer, TrainingOptions, TrainingResult, finish, train
 
 FEW_ROWS = 2000  # up to so many rows the stop is found on several held-out parts
 PARTS = 5
+FEW_STEPS = 1200  # for classes: each part is trained on, and more steps gain little there
 MIN_ROWS = 25  # with fewer there is nothing to hold out
 MAX_HELD_OUT = 2000
 SUMMARY_ROWS = 10_000  # rows that centre, scale and directions are taken from
@@ -172,6 +173,8 @@ def learn(
         batch_size=settings.batch_size,
         ridges=ridges,
     )
+    if few and settings.options.max_iter is None and problem.kind == "classes":
+        settings = replace(settings, options=replace(settings.options, max_iter=FEW_STEPS))
     runner = _Runner(data, coordinates, context, settings, make_objective, make_start, losses)
     objective, result = runner.run(splits)
     support = result.support
@@ -270,7 +273,13 @@ class _Runner:
             for index, held_out in splits
         ]
         result = train_in_folds(trainer, parts)
+        if result.status == "interrupted" and result.best is None:
+            # What the first part has found so far is better than the start.
+            trainer = parts[0]
+            trainer.interrupt()
+            result = trainer.finished()
         result.n_iter = max(part.result.n_iter for part in [trainer, *parts])
+        result.loss_curve = result.loss_curve or parts[0].finished().loss_curve
         return trainer.objective, result
 
     def _trainer(

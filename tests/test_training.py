@@ -107,9 +107,9 @@ def trainer(objective, data, start, held, *, options=None, importance=False, see
     fit = data.subset(torch.nonzero(kept)[:, 0])
     support = objective.start(data.rows[start].clone(), data.targets[start].clone())
 
-    def losses(outputs, index):
+    def losses(outputs, temperature, index):
         if kind == "classes":
-            return -(torch.log_softmax(outputs, 1) * fit.targets[index]).sum(1)
+            return -(torch.log_softmax(outputs / temperature, 1) * fit.targets[index]).sum(1)
         return (outputs - fit.targets[index]).square().sum(1)
 
     return Trainer(

@@ -1,0 +1,50 @@
+"""scikit-learn's common checks of DatasetDistiller and of what is built on it."""
+
+from __future__ import annotations
+
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skdistill import DatasetDistiller, DistilledClassifier, DistilledRegressor
+
+# Some checks fit fewer rows than the budget, or rows that training cannot help, and are told so.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:n_samples=.*is more than:UserWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning"),
+]
+
+FEW = DatasetDistiller(6, max_iter=40, random_state=0)
+
+
+@parametrize_with_checks(
+    [
+        DatasetDistiller(max_iter=5, random_state=0),
+        DatasetDistiller(4, max_iter=10, random_state=0),
+        DatasetDistiller(4, max_iter=5, kernel="linear", random_state=0),
+        DatasetDistiller(4, objective="analytic_ridge", random_state=0),
+        DistilledClassifier(distiller=FEW),
+        DistilledRegressor(distiller=FEW),
+    ]
+)
+def test_common_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "check_param_validation",
+        "check_set_output_transform",
+        "check_set_output_transform_pandas",
+        "check_global_output_transform_pandas",
+        "check_transformer_get_feature_names_out",
+        "check_transformer_get_feature_names_out_pandas",
+        "check_dataframe_column_names_consistency",
+        "check_inplace_ensure_writeable",
+    ],
+)
+def test_checks_that_must_be_called_by_name(name):
+    estimator = DatasetDistiller(4, max_iter=2, random_state=0)
+    getattr(estimator_checks, name)("DatasetDistiller", estimator)

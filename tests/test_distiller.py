@@ -1,0 +1,302 @@
+"""DatasetDistiller through its public face, on real data."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
+from sklearn.gaussian_process.kernels import RBF
+from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skdistill import (
+    DatasetDistiller,
+    DistilledClassifier,
+    DistilledData,
+    DistilledRegressor,
+    SensitivityCoreset,
+)
+from skdistill.objectives import AnalyticRidge, KernelRidge
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X, y, random_state=0, stratify=y)
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    X, y = load_diabetes(return_X_y=True)
+    return train_test_split(X, y, random_state=0)
+
+
+def quick(n_samples=12, **options):
+    return DatasetDistiller(n_samples, **{"max_iter": 40, "random_state": 0, **options})
+
+
+# What it is for --------------------------------------------------------------------------------
+
+
+def test_learnt_rows_beat_chosen_rows_on_digits(digits):
+    X, X_test, y, y_test = digits
+    learnt = DistilledClassifier(distiller=DatasetDistiller(20, max_iter=200, random_state=0))
+    chosen = DistilledClassifier(distiller=SensitivityCoreset(20, random_state=0))
+    score = learnt.fit(X, y).score(X_test, y_test)
+    assert score > 0.93
+    assert score > chosen.fit(X, y).score(X_test, y_test) + 0.1
+
+
+def test_learnt_rows_of_a_regression(diabetes):
+    X, X_test, y, y_test = diabetes
+    model = DistilledRegressor(distiller=DatasetDistiller(20, random_state=0)).fit(X, y)
+    assert model.score(X_test, y_test) > 0.3
+    small = model.distilled_
+    assert small.X.shape == (20, X.shape[1])
+    assert small.sample_weight.sum() == pytest.approx(len(X))
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_scikit_learn_reproduces_the_predictor(kind, digits, diabetes):
+    X, X_test, y, _ = digits if kind == "classes" else diabetes
+    X = X.copy()
+    X[:, 0] = 3.0  # a constant feature has no influence
+    distiller = quick().fit(X, y)
+    small = distiller.distilled_
+    model = SklearnKernelRidge(alpha=distiller.alpha_, kernel=RBF(distiller.length_scale_))
+    model.fit(small.X, small.targets - distiller.intercept_)
+    expected = distiller.make_predictor().predict(X_test)
+    found = model.predict(X_test) + distiller.intercept_
+    assert_allclose(found.reshape(expected.shape), expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_training_improves_on_the_start(digits):
+    X, X_test, y, y_test = digits
+    scores = [
+        DistilledClassifier(distiller=quick(10, max_iter=n)).fit(X, y).score(X_test, y_test)
+        for n in (0, 200)
+    ]
+    assert scores[1] > scores[0] + 0.03
+
+
+# Parameters ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"init": "uniform"},
+        {"init": "sensitivity"},
+        {"init": "sensitivity_kmeans"},
+        {"init": SensitivityCoreset(12, random_state=0)},
+        {"objective": "analytic_ridge"},
+        {"objective": "analytic_ridge", "kernel": "linear"},
+        {"objective": AnalyticRidge(reg=1e-3)},
+        {"objective": KernelRidge(reg=1e-4, loss="squared_error")},
+        {"batch_sampling": "uniform"},
+        {"batch_loss": "squared_error"},
+        {"batch_loss": lambda targets, outputs: np.abs(targets - outputs).max(1)},
+        {"reweight": True, "uniform_mixing": 0.1},
+        {"learn_labels": "solve"},
+        {"learn_labels": True},
+        {"learn_labels": False},
+        {"learn_kernel": False, "gamma": 0.01},
+        {"kernel": "laplacian"},
+        {"kernel": "polynomial"},
+        {"kernel": "linear"},
+        {"kernel": "ntk", "kernel_params": {"depth": 1}},
+        {"optimizer": "sgd"},
+        {"standardize": False},
+        {"class_balance": True},
+        {"early_stopping": False},
+        {"batch_size": 64},
+    ],
+    ids=str,
+)
+def test_every_way_learns_digits(options, digits):
+    X, X_test, y, y_test = digits
+    distiller = quick(**{"max_iter": 60, **options})
+    model = DistilledClassifier(distiller=distiller).fit(X[:600], y[:600])
+    assert len(model.distilled_) == 12
+    assert np.isfinite(model.distilled_.targets).all()
+    assert model.score(X_test, y_test) > 0.5
+    assert model.distiller_.n_iter_ >= 1
+
+
+def test_a_frozen_or_given_set_is_the_start(digits):
+    X, _, y, _ = digits
+    coreset = SensitivityCoreset(12, random_state=0).fit(X, y)
+    for init in (FrozenEstimator(coreset), coreset.distilled_):
+        rows = quick(init=init, max_iter=0).fit_distill(X, y).X
+        assert_allclose(rows, coreset.distilled_.X, atol=1e-8)
+
+
+def test_warm_start_goes_on_from_the_rows_before(digits):
+    X, _, y, _ = digits
+    distiller = quick(warm_start=True).fit(X, y)
+    before = distiller.distilled_.X
+    after = distiller.set_params(max_iter=0).fit(X, y).distilled_.X
+    assert_allclose(after, before, atol=1e-6 * np.abs(before).max())
+
+
+def test_without_a_target_the_subspace_is_learnt(digits):
+    X = digits[0]
+    learnt, start = quick(max_iter=100).fit(X), quick(max_iter=0).fit(X)
+
+    def explained(distiller):
+        return (distiller.transform(X) ** 2).sum(1).mean()
+
+    assert explained(learnt) > explained(start)
+    assert learnt.distilled_.y is None
+
+
+def test_weights_are_repetitions(diabetes):
+    X, _, y, _ = diabetes
+    weight = np.random.default_rng(0).integers(0, 4, len(X))
+    weighted = quick().fit(X, y, sample_weight=weight)
+    repeated = quick().fit(X.repeat(weight, axis=0), y.repeat(weight))
+    assert_allclose(weighted.distilled_.X, repeated.distilled_.X)
+    assert_allclose(weighted.distilled_.sample_weight, repeated.distilled_.sample_weight)
+
+
+def test_forms_and_types(digits):
+    pd = pytest.importorskip("pandas")
+    X, _, y, _ = digits
+    names = np.array([f"digit {label}" for label in y])
+    frame = pd.DataFrame(X.astype(np.float32)).add_prefix("pixel ")
+    small = quick().fit_distill(frame, names)
+    assert list(small.X.columns) == list(frame.columns)
+    assert small.y.dtype.kind == "U"
+    assert quick().fit_distill(X.astype(np.float32), y).X.dtype == np.float32
+    many = quick().fit_distill(X, np.stack([X[:, 20], X[:, 30]], axis=1))
+    assert many.y.shape == (12, 2)
+
+
+def test_same_seed_same_bits_and_no_torch_in_the_pickle(digits):
+    X, X_test, y, _ = digits
+    first, second = quick().fit(X, y), clone(quick()).fit(X, y)
+    assert_array_equal(first.distilled_.X, second.distilled_.X)
+    assert_array_equal(first.loss_curve_, second.loss_curve_)
+    pickled = pickle.dumps(first)
+    assert len(pickled) < 100_000
+    assert b"torch" not in pickled.replace(b"_torch", b"")
+    assert_array_equal(pickle.loads(pickled).transform(X_test), first.transform(X_test))
+
+
+def test_in_pipelines_and_grids(digits):
+    X, _, y, _ = (part[:300] for part in digits)
+    assert make_pipeline(StandardScaler(), quick(), RidgeClassifier()).fit(X, y).score(X, y) > 0.7
+    grid = GridSearchCV(
+        DistilledClassifier(distiller=quick(objective=KernelRidge(), max_iter=20)),
+        {
+            "distiller__n_samples": [10, 20],
+            "distiller__gamma": [0.01, 0.02],
+            "distiller__objective__reg": [1e-6, 1e-3],
+        },
+        cv=2,
+    ).fit(X, y)
+    assert grid.best_score_ > 0.7
+
+
+# Trouble ---------------------------------------------------------------------------------------
+
+
+def test_a_huge_rate_ends_finite_with_a_warning(digits):
+    X, X_test, y, _ = digits
+    with pytest.warns(ConvergenceWarning, match="learning_rate"):
+        distiller = quick(learning_rate=1e4, max_iter=60).fit(X, y)
+    assert np.isfinite(distiller.distilled_.X).all()
+    assert np.isfinite(distiller.make_predictor().predict(X_test)).all()
+
+
+def test_an_interruption_keeps_the_best_set(digits):
+    X, X_test, y, y_test = digits
+    calls = []
+
+    def interrupting(targets, outputs):
+        calls.append(len(targets))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return np.abs(targets - outputs).sum(1)
+
+    distiller = quick(batch_loss=interrupting, refresh_every=10, max_iter=400)
+    with pytest.warns(UserWarning, match="Interrupted"):
+        model = DistilledClassifier(distiller=distiller).fit(X, y)
+    assert model.score(X_test, y_test) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"objective": "nothing"}, "objective"),
+        ({"init": "nothing"}, "init"),
+        ({"optimizer": "nothing"}, "optimizer"),
+        ({"batch_loss": "nothing"}, "batch_loss"),
+        ({"max_iter": -1}, "max_iter"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"uniform_mixing": 1.5}, "uniform_mixing"),
+        ({"n_samples": 5}, "fewer than the 10 classes"),
+        ({"init": DistilledData(np.zeros((12, 3)), np.arange(12) % 10)}, "64 features"),
+        ({"init": DistilledData(np.zeros((5, 64)), np.arange(5))}, "has 5 rows"),
+        ({"init": DistilledData(np.zeros((12, 64)))}, "no y"),
+        ({"init": DistilledData(np.zeros((12, 64)), np.arange(12))}, "holds classes"),
+        ({"batch_loss": lambda t, f: np.full(len(t), np.nan)}, "finite"),
+        ({"batch_loss": lambda t, f: t - f}, "shape"),
+        ({"kernel": lambda A, B: A @ B.T}, "no gradient"),
+        ({"objective": KernelRidge(reg=-1.0)}, "reg"),
+        ({"objective": KernelRidge(loss="nothing")}, "loss"),
+    ],
+)
+def test_bad_parameters_are_named(options, message, digits):
+    X, _, y, _ = digits
+    with pytest.raises((ValueError, TypeError), match=message):
+        quick(**options).fit(X, y)
+
+
+def test_bad_data_is_named(digits):
+    X, _, y, _ = digits
+    with pytest.raises(TypeError, match="TruncatedSVD"):
+        quick().fit(sp.csr_matrix(X), y)
+    with pytest.raises(ValueError, match=r"reshape\(1347, 64\)"):
+        quick().fit(X.reshape(-1, 1, 8, 8), y)
+    with pytest.raises(ValueError, match="needs classes"):
+        quick(objective=KernelRidge(loss="cross_entropy")).fit(X, y.astype(float))
+    with pytest.raises(ValueError, match="kind"):
+        quick(objective="analytic_ridge").fit(X)
+    with pytest.raises(ValueError, match="NaN"):
+        quick().fit(X, np.where(y == 0, np.nan, y))
+
+
+def test_few_and_odd_rows():
+    rng = np.random.default_rng(0)
+    for X in (
+        np.ones((30, 3)),
+        rng.normal(size=(30, 2)) * 1e12 + 1e6,
+        rng.normal(size=(30, 2)) * 1e-12,
+        rng.standard_cauchy((200, 4)),
+    ):
+        y = rng.normal(size=len(X))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            distiller = DatasetDistiller(3, max_iter=10, random_state=0).fit(X, y)
+        assert np.isfinite(distiller.distilled_.X).all()
+        assert np.isfinite(distiller.transform(X)).all()
+
+
+def test_importing_it_does_not_import_torch():
+    code = "import sys; from skdistill import DatasetDistiller; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
