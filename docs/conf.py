@@ -9,6 +9,7 @@ import warnings
 from docutils import nodes
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+sys.path.insert(0, os.path.abspath("_ext"))
 sys.path.insert(0, os.path.abspath(".."))
 
 import skdistill
@@ -19,6 +20,7 @@ copyright = "2026, the skdistill developers"
 version = release = skdistill.__version__
 
 extensions = [
+    "benchmark_table",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -53,8 +55,10 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
 }
-html_sidebars = {"getting_started": [], "mathematics": []}
+html_sidebars = {"benchmarks": [], "getting_started": [], "mathematics": []}
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
