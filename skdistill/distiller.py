@@ -647,7 +647,7 @@ class _Starts:
 
 
 def _only_fell(scores: list[float]) -> bool:
-    """Whether no look at held-out rows beat the start and the last was worse, as with huge steps."""
+    """Whether no look at held-out rows beat the start and the last was worse: steps too large."""
     return len(scores) > 1 and max(scores) == scores[0] and scores[-1] < scores[0] - 0.01
 
 
