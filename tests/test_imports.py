@@ -23,7 +23,7 @@ LAYERS = [
     {"kernels", "networks", "sampling"},
     {"training", "objectives", "sensitivity", "support", "initialise", "batches", "optimizers"}
     | {"coordinates", "folds", "kernel_start", "learning"},
-    {"base", "coreset", "distiller", "meta", "evaluation", "inspection"},
+    {"base", "coreset", "distiller", "starts", "meta", "evaluation", "inspection"},
     {"__init__", "__main__", "cli"},
 ]
 ESTIMATORS = 3
