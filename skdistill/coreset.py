@@ -155,9 +155,10 @@ default="kmeans"
         Positions of the chosen rows in the training data; of equal rows, the first.
 
     sensitivities_ : ndarray of shape (n_samples,)
-        Score of each training row: an upper bound on its share in the loss ("kmeans": with
-        probability at least 1/2 over the seeding; "kernel_ridge": exact up to 3,000 distinct rows,
-        then a bound on the leverage plus an estimate of the residual's share), or its relative
+        Score of each training row: an upper bound on its share in the loss ("kmeans": for
+        ``approx_factor=1``, with probability at least 1/2 over the seeding; "kernel_ridge": exact
+        up to 3,000 distinct rows, then a bound on the leverage plus an estimate of the residual's
+        share), or its relative
         loss.
 
     total_sensitivity_ : float
