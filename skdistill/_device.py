@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
+
+from threadpoolctl import ThreadpoolController
 
 from . import _torch as torch
 
@@ -57,15 +61,39 @@ def tile_rows(n_columns: int, device: Any) -> int:
     return max(256 if device.type == "cpu" else 4096, elements // max(1, n_columns))
 
 
-def for_each_block(work: Callable[[int, int], None], n_rows: int, block: int) -> None:
+def for_each_block(
+    work: Callable[[int, int], None], n_rows: int, block: int, *, parallel: bool = False
+) -> None:
     """Call ``work(start, stop)`` over all rows; halve the block when memory runs out.
 
     `work` must keep its result only as its last action, so that a block that failed half-way can
-    be done again.
+    be done again. With `parallel` blocks run in as many threads as PyTorch uses, each on one core:
+    operations on a tile that fits a core's cache are too short to be shared out themselves. Calls
+    of `work` must then not depend on each other.
     """
-    start = 0
-    while start < n_rows:
-        stop = min(n_rows, start + block)
+    n_parts = min(torch.get_num_threads(), -(-n_rows // block)) if parallel else 1
+    if n_parts <= 1:
+        _run_blocks(work, 0, n_rows, block)
+        return
+
+    def part(number: int) -> None:
+        # OpenMP keeps this limit for each calling thread: nobody else's setting changes.
+        with _thread_pools().limit(limits=1, user_api="openmp"):
+            _run_blocks(work, n_rows * number // n_parts, n_rows * (number + 1) // n_parts, block)
+
+    with ThreadPoolExecutor(n_parts) as executor:
+        list(executor.map(part, range(n_parts)))
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Find the controls of the loaded libraries once: it takes milliseconds."""
+    return ThreadpoolController()
+
+
+def _run_blocks(work: Callable[[int, int], None], start: int, end: int, block: int) -> None:
+    while start < end:
+        stop = min(end, start + block)
         try:
             work(start, stop)
         except (MemoryError, RuntimeError) as error:

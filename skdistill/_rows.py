@@ -15,9 +15,10 @@ import scipy.sparse as sp
 from sklearn.utils import assert_all_finite
 
 from . import _torch as torch
-from ._device import CPU_TILE_ELEMENTS
+from ._device import CPU_TILE_ELEMENTS, for_each_block
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: an odd number with well spread bits
+_HASH_ELEMENTS = 2**17  # hashed at a time: the words and their mixture stay in a core's cache
 _COMPARE_ROWS = 2**14  # rows compared at a time when hashes agree
 _SUM_ROWS = 2**12  # rows summed up in single precision before double precision takes over
 
@@ -241,12 +242,13 @@ def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
         words = _mixed(_words(np.add(X.data, 0, dtype=dtype)))  # a zero mixes to zero
         return sp.csr_matrix((words, X.indices, X.indptr), shape=X.shape) @ multiplier
     hashes = np.empty(n, dtype=np.uint64)
-    step = max(1, CPU_TILE_ELEMENTS // max(1, d))
-    for start in range(0, n, step):
+
+    def work(start: int, stop: int) -> None:
         # Adding zero copies the block and turns -0.0 into 0.0, which compares equal to it.
-        block = np.add(X[start : start + step], 0, dtype=dtype, order="C")
-        words = _words(block)
-        hashes[start : start + step] = _mixed(words) @ multiplier[: words.shape[1]]
+        words = _words(np.add(X[start:stop], 0, dtype=dtype, order="C"))
+        hashes[start:stop] = _mixed(words) @ multiplier[: words.shape[1]]
+
+    for_each_block(work, n, max(1, _HASH_ELEMENTS // max(1, d)), parallel=True)
     return hashes
 
 
@@ -321,17 +323,23 @@ def _sums_about_origin(
     # A shift near the data keeps squares accurate; one row alone might be an outlier.
     near = np.median(X[:: max(1, n // 32)].astype(np.float64), axis=0).astype(dtype)
     origin = torch.from_numpy(near)
-    first, second, total = np.zeros(d), np.zeros(d), 0.0
     heaviest = 1.0 if sample_weight is None else sample_weight.max()
     step = max(1, min(_SUM_ROWS, CPU_TILE_ELEMENTS // max(1, d)))
-    for start in range(0, n, step):
+    sums = np.empty((-(-n // step), 2, d))  # added up in this order, whoever computed them
+    totals = np.empty(len(sums))
+
+    def work(number: int, _: int) -> None:
+        start = number * step
         block = as_tensor(X[start : start + step].astype(dtype, copy=False)) - origin
         if sample_weight is None:
             weight = torch.ones(len(block), dtype=block.dtype)
         else:
             relative = sample_weight[start : start + step] / heaviest
             weight = torch.from_numpy(relative.astype(dtype, copy=False))
-        first += (weight @ block).double().numpy()
-        second += (weight @ block.square_()).double().numpy()
-        total += float(weight.sum(dtype=torch.float64))
+        sums[number, 0] = (weight @ block).numpy()
+        sums[number, 1] = (weight @ block.square_()).numpy()
+        totals[number] = float(weight.sum(dtype=torch.float64))
+
+    for_each_block(work, len(sums), 1, parallel=True)
+    (first, second), total = sums.sum(0), totals.sum()
     return first / total, second / total, near.astype(np.float64)

@@ -457,6 +457,29 @@ def test_other_errors_and_a_hopeless_one_come_through():
         for_each_block(hopeless, 10, 4)
 
 
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_blocks_in_threads_cover_every_row_once(n_threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        seen = np.zeros(103, dtype=int)
+
+        def work(start, stop):
+            seen[start:stop] += 1
+
+        def broken(start, stop):
+            if start <= 70 < stop:
+                raise RuntimeError("not about memory")
+
+        for_each_block(work, 103, 8, parallel=True)
+        assert (seen == 1).all()
+        assert torch.get_num_threads() == n_threads
+        with pytest.raises(RuntimeError, match="not about memory"):
+            for_each_block(broken, 103, 8, parallel=True)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_tiles_are_never_empty():
     for columns in (0, 1, 10**9):
         assert tile_rows(columns, CPU) >= 256

@@ -14,6 +14,7 @@ from oracles import kmeans_sensitivities as by_hand
 from scipy.spatial.distance import cdist
 from sklearn.datasets import make_blobs
 
+from skdistill import _torch as torch
 from skdistill._rows import Rows, Units, weighted_moments
 from skdistill.sensitivity.kmeans import (
     assign,
@@ -187,6 +188,24 @@ def test_assignment_over_many_tiles():
     exact = cdist(X[rows.index], centres.astype(float), "sqeuclidean")
     assert (label == exact.argmin(1)).mean() > 0.999
     assert_allclose(distance2, exact[np.arange(len(X)), label], rtol=1e-4, atol=1e-3)
+
+
+def test_threads_share_tiles_without_changing_a_bit():
+    X = np.random.default_rng(0).standard_normal((60_000, 20)).astype(np.float32)
+    weight = np.random.default_rng(1).random(len(X))
+    before, found = torch.get_num_threads(), []
+    try:
+        for n_threads in (1, 2, 3):
+            torch.set_num_threads(n_threads)
+            rows = distinct_rows(X)
+            moments = weighted_moments(X, weight)
+            label, distance2 = assign(rows, X[:7], no_shift(20), CPU)
+            found.append((rows.key, moments.mean, moments.variance, label, distance2))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        for ours, theirs in zip(found[0], other, strict=True):
+            assert_array_equal(ours, theirs)
 
 
 # Rough clustering ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.cluster import KMeans, kmeans_plusplus
+from threadpoolctl import threadpool_limits
 
 from .. import _torch as torch
 from .._device import for_each_block, tile_rows
@@ -114,9 +115,10 @@ def rough_clustering(
         features = features.numpy()
     n_clusters = min(n_clusters, len(pool))
     # In float64, because scikit-learn would convert float32 block by block for each centre.
-    seeds, _ = kmeans_plusplus(
-        features.astype(np.float64), n_clusters, sample_weight=pool_weight, random_state=rng
-    )
+    with threadpool_limits(1, user_api="blas"):  # its products are too small to share out
+        seeds, _ = kmeans_plusplus(
+            features.astype(np.float64), n_clusters, sample_weight=pool_weight, random_state=rng
+        )
     seeds = np.unique(seeds, axis=0)  # fewer where the pool has fewer distinct features
     if len(seeds) > 1:
         solver = KMeans(len(seeds), init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
@@ -146,9 +148,10 @@ def assign(
     -----
     The tile is k x rows, so that the minimum runs over whole vectors. Distances are positive
     float32, whose bit patterns order like integers: the centre's number is written into their
-    lowest bits and one integer minimum finds both at once. The distance is then computed again from
-    its definition, so neither the lost bits nor the cancellation in ``|x|^2 - 2xc + |c|^2`` reaches
-    the result.
+    lowest bits and one integer minimum finds both at once. (Rounding may leave a distance of about
+    zero negative; it then still comes before all positive ones.) The distance is computed again
+    from its definition, so neither the lost bits nor the cancellation in ``|x|^2 - 2xc + |c|^2``
+    reaches the result.
     """
     label = np.empty(len(rows), dtype=np.int32)
     distance2 = np.empty(len(rows), dtype=np.float32)
@@ -157,7 +160,8 @@ def assign(
         device = torch.device("cpu")
     else:
         work = _dense_assignment(rows, centres, units, device, label, distance2)
-    for_each_block(work, len(rows), tile_rows(max(centres.shape), device))
+    block = tile_rows(sum(centres.shape), device)
+    for_each_block(work, len(rows), block, parallel=device.type == "cpu")
     return label, distance2
 
 
@@ -170,7 +174,7 @@ def _dense_assignment(rows, centres, units, device, label, distance2):
     def work(start: int, stop: int) -> None:
         x = units.load(rows.block(start, stop), torch.float32, device)
         tile = torch.addmm(half_c2, C, x.T, alpha=-1)  # (|c|^2 - 2 c.x) / 2
-        tile.add_(torch.linalg.vecdot(x, x).div_(2)).clamp_(min=0)
+        tile.add_(torch.linalg.vecdot(x, x).div_(2))
         packed = tile.view(torch.int32).bitwise_and_(~low_bits).bitwise_or_(number)
         nearest = packed.amin(0).bitwise_and_(low_bits)
         x.sub_(C.index_select(0, nearest))
