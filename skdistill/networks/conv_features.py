@@ -1,0 +1,386 @@
+"""Frozen one-layer convolutional features of images, as a scikit-learn transformer.
+
+Kernels on pixels compare images place by place; kernels on these features compare what is seen in
+about the same place. They are fitted without labels in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .. import _torch as torch
+from .._device import for_each_block, resolve_device
+from ._feature_map import FeatureMap, pooling
+from ._filters import (
+    KMEANS_STEPS,
+    normalise_patches,
+    principal_scaling,
+    spherical_kmeans,
+    whitening,
+)
+
+N_PATCHES = 50_000  # patches that filters are learnt from
+N_IMAGES = 10_000  # images that patches and principal directions are taken from
+CONTRAST_REG = 0.01
+FILTERS = ("kmeans", "patches", "random")
+BLOCK_ELEMENTS = {"cpu": 2**21, "cuda": 2**27}  # responses of a block; a few MB stay in cache
+
+
+class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    r"""One layer of frozen convolutional features, pooled, projected and of length 1.
+
+    Patches are normalised in contrast and whitened, and compared with filters found by spherical
+    k-means. Responses are rectified on both sides, averaged over overlapping cells and square
+    rooted; principal directions of variances w are scaled by (w + 10 w_last)^(-1/4), and rows are
+    brought to length 1. No label is used. Images are worked on block by block.
+
+    Parameters
+    ----------
+    image_shape : tuple of 3 int or None, default=None
+        Channels, height and width of the image that a row holds, in this order. None takes rows as
+        signals, images of one channel and one line: (1, 1, n_features).
+
+    n_filters : int, default=256
+        Number of filters.
+
+    patch_size : int, default=6
+        Height and width of patches, cut to those of the image.
+
+    stride : int, default=2
+        Step between patches.
+
+    filters : {"kmeans", "patches", "random"}, default="kmeans"
+        Filters by spherical k-means, random whitened patches, or normal random numbers.
+
+    whitening_reg : float, default=0.1
+        Added to the eigenvalues of the covariance of patches, whose mean is about 1.
+
+    threshold : float, default=0.5
+        Responses below it, on either side, count as 0.
+
+    n_cells : int, default=3
+        Cells of the average pooling along height and along width.
+
+    mirror : bool, default=False
+        Whether an image and its mirror image have the same features, the mean of both. Right for
+        photographs, wrong for writing. It costs nothing: half of the filters are the other half
+        mirrored. Exact where the width less `patch_size` is a multiple of `stride`; otherwise the
+        last columns, which no patch reaches, make a difference.
+
+    n_components : int, default=512
+        Most features. Directions without variance are left out.
+
+    device : str, default="auto"
+        "auto" takes CUDA where there is one and the CPU otherwise.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws images, patches and first filters.
+
+    Attributes
+    ----------
+    map_ : FeatureMap
+        Filters, pooling and projection, NumPy arrays all.
+
+    device_ : str
+        Where the features were fitted.
+
+    n_parameters_ : int
+        Numbers that the map consists of. Distilled rows of features are useless without it: it
+        belongs to the size of what is stored.
+
+    n_features_in_ : int
+        Number of features seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen during `fit`, where all are strings.
+
+    See Also
+    --------
+    skdistill.DatasetDistiller : Learns rows, of features too.
+
+    Notes
+    -----
+    Rows of float64 are worked on and returned in float64. All others, integers too, are worked on
+    and returned in float32, which is twice as fast. The transform of integers is therefore float32.
+
+    References
+    ----------
+    .. [1] A. Coates, H. Lee, A. Ng, "An analysis of single-layer networks in unsupervised feature
+       learning", AISTATS 2011.
+    .. [2] A. Coates, A. Ng, "Learning feature representations with k-means", in Neural Networks:
+       Tricks of the Trade, 2012.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdistill.networks import ConvFeatures
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> features = ConvFeatures((1, 8, 8), 16, patch_size=3, stride=1, random_state=0)
+    >>> features.fit_transform(X).shape
+    (1797, 288)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "image_shape": ["array-like", None],
+        **{
+            name: [Interval(Integral, 1, None, closed="left")]
+            for name in ("n_filters", "patch_size", "stride", "n_cells", "n_components")
+        },
+        "filters": [StrOptions(set(FILTERS))],
+        "whitening_reg": [Interval(Real, 0, None, closed="neither")],
+        "threshold": [Interval(Real, 0, None, closed="left")],
+        "mirror": ["boolean"],
+        "device": [str],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] | None = None,
+        n_filters: int = 256,
+        *,
+        patch_size: int = 6,
+        stride: int = 2,
+        filters: str = "kmeans",
+        whitening_reg: float = 0.1,
+        threshold: float = 0.5,
+        n_cells: int = 3,
+        mirror: bool = False,
+        n_components: int = 512,
+        device: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.image_shape = image_shape
+        self.n_filters = n_filters
+        self.patch_size = patch_size
+        self.stride = stride
+        self.filters = filters
+        self.whitening_reg = whitening_reg
+        self.threshold = threshold
+        self.n_cells = n_cells
+        self.mirror = mirror
+        self.n_components = n_components
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> ConvFeatures:
+        """Learn filters and principal directions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Images as rows: channels, then lines, then columns.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        ConvFeatures
+            The fitted transformer.
+        """
+        self._validate_params()
+        self._check_mirror()
+        X = validate_data(self, X, dtype="numeric", ensure_min_samples=2)
+        shape = self._resolve_shape(X.shape[1])
+        device = resolve_device(self.device)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(X), generator=generator)[:N_IMAGES].sort().values.numpy()
+        fitted = self._fit_filters(X, order, shape, generator)
+        mean, covariance = _moments(fitted, X, order, device)
+        components = principal_scaling(covariance, self.n_components, generator)
+        self.map_ = replace(fitted, center=mean, components=components)
+        self.device_ = str(device)
+        self.n_parameters_ = sum(
+            int(array.size) for array in (fitted.kernels, fitted.bias, mean, components)
+        )
+        self._n_features_out = components.shape[1]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Features of images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Images as rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            Rows of length 1; 0 for an image equal to the mean of the features.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype="numeric", reset=False)
+        dtype = _float_type(X)
+        out = np.empty((len(X), self._n_features_out), dtype)
+        for start, stop, block in _blocks(self.map_, X, resolve_device(self.device)):
+            out[start:stop] = block
+        return out
+
+    def torch_function(self, device: Any = "cpu", dtype: Any = None) -> Callable[[Any], Any]:
+        """Return the fitted map as a differentiable PyTorch function.
+
+        Parameters
+        ----------
+        device : str or torch.device, default="cpu"
+            Where it will be called.
+
+        dtype : torch.dtype or None, default=None
+            Of the rows it will be given; None is float32.
+
+        Returns
+        -------
+        callable
+            Tensor (b, n_features_in_) of pixels -> Tensor (b, n_features_out) of features.
+        """
+        check_is_fitted(self)
+        return self.map_.on(device, torch.float32 if dtype is None else dtype)
+
+    def _fit_filters(
+        self, X: np.ndarray, order: np.ndarray, shape: tuple[int, int, int], generator: Any
+    ) -> FeatureMap:
+        channels, height, width = shape
+        size = min(self.patch_size, height), min(self.patch_size, width)
+        raw = _random_patches(X[order], shape, size, generator)
+        patches, epsilon = normalise_patches(raw, CONTRAST_REG)
+        if self.mirror:
+            flipped = patches.reshape(-1, channels, *size).flip(-1).reshape(patches.shape)
+            patches = torch.cat([patches, flipped])
+        mean, Z = whitening(patches.numpy(), self.whitening_reg)
+        whitened = (patches - torch.from_numpy(mean)) @ torch.from_numpy(Z)
+        n_filters = self.n_filters // 2 if self.mirror else self.n_filters
+        if self.filters == "random":
+            whitened = whitened[:0]
+        steps = KMEANS_STEPS if self.filters == "kmeans" else 0
+        filters = spherical_kmeans(whitened.float(), n_filters, generator, steps).double().numpy()
+        kernels = filters @ Z
+        bias = kernels @ mean
+        # A patch enters without its mean, whether or not the filter sees it.
+        kernels -= kernels.mean(1, keepdims=True)
+        kernels = kernels.reshape(-1, channels, *size)
+        if self.mirror:
+            kernels = np.concatenate([kernels, kernels[..., ::-1]])
+            bias = np.concatenate([bias, bias])
+        positions = [(n - s) // self.stride + 1 for n, s in zip(shape[1:], size, strict=True)]
+        pool = pooling(positions[0], self.n_cells), pooling(positions[1], self.n_cells)
+        return FeatureMap(
+            shape, kernels, bias, epsilon, self.stride, self.threshold, pool, self.mirror
+        )
+
+    def _resolve_shape(self, n_features: int) -> tuple[int, int, int]:
+        if self.image_shape is None:
+            return 1, 1, n_features
+        shape = tuple(self.image_shape)
+        if len(shape) != 3 or not all(isinstance(n, Integral) and n > 0 for n in shape):
+            raise ValueError(
+                f"image_shape={self.image_shape!r} must be three positive integers: channels, "
+                "height and width, such as (3, 32, 32)."
+            )
+        if math.prod(shape) != n_features:
+            raise ValueError(
+                f"image_shape={self.image_shape!r} makes {math.prod(shape)} features, but X has "
+                f"{n_features}; rows are images flattened by images.reshape(len(images), -1), "
+                "channels first."
+            )
+        return int(shape[0]), int(shape[1]), int(shape[2])
+
+    def _check_mirror(self) -> None:
+        if self.mirror and self.n_filters % 2:
+            raise ValueError(
+                f"n_filters={self.n_filters!r} must be even with mirror=True: half of the filters "
+                "are the other half mirrored."
+            )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _float_type(X: np.ndarray) -> np.dtype:
+    return np.dtype(np.float64 if X.dtype == np.float64 else np.float32)
+
+
+def _random_patches(
+    images: np.ndarray, shape: tuple[int, int, int], size: tuple[int, int], generator: Any
+) -> Any:
+    """Patches (n, channels * height * width) at random places of images, float64."""
+    n = max(len(images), N_PATCHES // len(images) * len(images))
+    which = np.arange(n) % len(images)
+    place = [
+        torch.randint(whole - part + 1, (n,), generator=generator).numpy()
+        for whole, part in zip(shape[1:], size, strict=True)
+    ]
+    views = np.lib.stride_tricks.sliding_window_view(
+        images.reshape(-1, *shape), size, axis=(2, 3)
+    )  # (images, channels, lines, columns, *size)
+    patches = views[which, :, place[0], place[1]]
+    return torch.from_numpy(patches.reshape(n, -1).astype(np.float64))
+
+
+def _blocks(feature_map: FeatureMap, X: np.ndarray, device: Any, rows: Any = None) -> Any:
+    """Features of blocks of rows, in order: (start, stop, NumPy array), one after the other."""
+    dtype = torch.float64 if X.dtype == np.float64 else torch.float32
+    features = feature_map.on(device, dtype)
+    positions = len(feature_map.pool[0]) * len(feature_map.pool[1])
+    elements = positions * len(feature_map.kernels)
+    block = max(1, BLOCK_ELEMENTS[device.type] // elements)
+    n_rows = len(X) if rows is None else len(rows)
+    done: list[tuple[int, int, np.ndarray]] = []
+    first = 0
+
+    def work(start: int, stop: int) -> None:
+        index = slice(first + start, first + stop)
+        part = X[index] if rows is None else X[rows[index]]
+        pixels = torch.from_numpy(part.astype(_float_type(X))).to(device)
+        with torch.no_grad():
+            done.append((index.start, index.stop, features(pixels).cpu().numpy()))
+
+    for first in range(0, n_rows, 16 * block):
+        # Blocks that do not fit into memory are halved in there.
+        for_each_block(work, min(16 * block, n_rows - first), block)
+        yield from done
+        done.clear()
+
+
+def _moments(
+    feature_map: FeatureMap, X: np.ndarray, rows: np.ndarray, device: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance, float64, of pooled features: float32 products of centred blocks."""
+    total: Any = None
+    second: Any = None
+    shift: Any = None
+    parts: list[np.ndarray] = []
+
+    def add() -> None:
+        nonlocal total, second, shift
+        block = np.concatenate(parts)
+        parts.clear()
+        if total is None or second is None:
+            shift = block.mean(0, dtype=np.float64)
+            total, second = np.zeros(block.shape[1]), np.zeros((block.shape[1],) * 2)
+        centred = block - shift.astype(block.dtype)
+        total += centred.sum(0, dtype=np.float64)
+        second += centred.T @ centred
+
+    for _, _, block in _blocks(feature_map, X, device, rows):
+        parts.append(block)
+        if sum(map(len, parts)) >= 1000:
+            add()
+    if parts:
+        add()
+    mean = total / len(rows)
+    rounded = shift.astype(_float_type(X)).astype(np.float64)
+    return rounded + mean, second / len(rows) - np.outer(mean, mean)
