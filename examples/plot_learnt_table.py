@@ -47,6 +47,7 @@ def on_rows(search, rows):
 everything = np.arange(len(X))
 scores = {
     f"all {len(X):,} rows, one width": [on_rows(one_width, everything)],
+    f"all {len(X):,} rows, learnt scales": [on_rows(learnt_scales, everything)],
     "200 learnt rows": [learnt],
     "200 uniform rows, learnt scales": [on_rows(learnt_scales, rows) for rows in draws],
     "200 uniform rows, one width": [on_rows(one_width, rows) for rows in draws],
@@ -66,12 +67,12 @@ left.plot(limits, limits, color="0.3", linewidth=1)
 left.set(xlabel="target of the test rows", ylabel="predicted by 200 learnt rows", aspect="equal")
 places = np.arange(len(scores))[::-1]
 right.barh(
-    places, [np.mean(v) for v in scores.values()], color=["0.6", "#0072B2"] + ["#E69F00"] * 2
+    places, [np.mean(v) for v in scores.values()], color=["0.6", "0.6", "#0072B2"] + ["#E69F00"] * 2
 )
 for place, values in zip(places, scores.values(), strict=True):
     right.plot(values, np.full(len(values), place), "|", color="black", markersize=12)
 right.set_yticks(places, scores)
-right.set(xlabel="$R^2$ on the test rows", xlim=(0.5, 1))
+right.set(xlabel="$R^2$ on the test rows", xlim=(0, 1))
 plt.show()
 
 # %%
@@ -87,5 +88,5 @@ points = right.scatter(
 )
 figure.colorbar(points, ax=right, label="learnt label")
 right.set(xlabel="feature 0", ylabel="feature 1")
-right.legend(loc="upper right")
+right.legend(loc="upper left")
 plt.show()
