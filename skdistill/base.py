@@ -235,9 +235,10 @@ class BaseDistiller(
         else:
             budget = max(1, round(budget * n_distinct))
         if budget < n_classes:
+            way_out = ", or stratify=False" if hasattr(self, "stratify") else ""
             raise ValueError(
                 f"n_samples={self.n_samples!r} gives {budget} rows, fewer than the {n_classes} "
-                f"classes in y; use n_samples of at least {n_classes}, or stratify=False."
+                f"classes in y; use n_samples of at least {n_classes}{way_out}."
             )
         return budget
 

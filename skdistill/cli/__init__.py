@@ -5,6 +5,7 @@ what the set is worth: one estimator trained on all rows, on the small set and o
 rows. ``-o`` writes the small set, ``--picture`` draws it.
 
     python -m skdistill digits
+    python -m skdistill digits --method distill -n 20
     python -m skdistill houses.csv --target price -n 500 -o small.csv --picture small.png
 
 The same from Python:

@@ -61,18 +61,20 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"rows of the small set (default: {DEFAULT_ROWS}, or half of so few rows)",
     )
-    add("--method", choices=tuple(METHODS), default="coreset", help="how to make the small set")
+    add("--method", choices=tuple(METHODS), default="coreset", help="choose rows, or learn them")
     add("--loss", choices=LOSSES, help="what rows are important for (default: the method's own)")
     add(
         "-o",
         "--output",
         metavar="OUT",
-        help="write the small set, original columns and weights, in the format of its suffix",
+        help="write the small set, original columns (learnt rows: encoded ones) and weights, in the"
+        " format of its suffix",
     )
     add(
         "--estimator",
         choices=ESTIMATORS,
-        help="what to train for the comparison (default: logistic for classes, ridge for numbers)",
+        help="what to train for the comparison (default: logistic for classes, ridge for numbers;"
+        " for learnt rows krr, on the small set their own predictor)",
     )
     add(
         "--test-size",

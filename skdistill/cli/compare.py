@@ -106,7 +106,7 @@ def compare(
     preprocessor: BaseEstimator,
     task: str,
     train: tuple[Any, np.ndarray],
-    small: tuple[Any, Any, np.ndarray | None],
+    small: tuple[Any, Any, np.ndarray | None] | Contender,
     test: tuple[Any, np.ndarray],
     *,
     max_rows: int | None = None,
@@ -133,8 +133,8 @@ def compare(
     train : tuple (X, y)
         All rows to train on.
 
-    small : tuple (X, y, sample_weight)
-        The small set; None for weights leaves them out.
+    small : tuple (X, y, sample_weight) or Contender
+        The small set; None for weights leaves them out. A Contender was scored already.
 
     test : tuple (X, y)
         Rows to score on.
@@ -157,10 +157,11 @@ def compare(
     if task == "classification":  # class numbers, which a regressor of classes needs
         encoder = LabelEncoder().fit(train[1])
         train = train[0], encoder.transform(train[1])
-        small = small[0], encoder.transform(small[1]), small[2]
+        if not isinstance(small, Contender):
+            small = small[0], encoder.transform(small[1]), small[2]
         test = test[0], encoder.transform(test[1])
     X, y = train
-    n, m = len(y), len(small[1])
+    n, m = len(y), small.n_rows if isinstance(small, Contender) else len(small[1])
     pipeline = Pipeline([("preprocessor", preprocessor), ("estimator", estimator)])
 
     def run(name: str, draws: list[tuple[Any, np.ndarray, np.ndarray | None]]) -> Contender:
@@ -177,7 +178,7 @@ def compare(
         first = run("all rows", [(X, y, None)])
     return [
         first,
-        run("small set", [small]),
+        small if isinstance(small, Contender) else run("small set", [small]),
         run("uniform rows", [draw_uniform(m) for _ in range(n_draws)]),
     ]
 

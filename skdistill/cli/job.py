@@ -11,14 +11,15 @@ from time import perf_counter
 import numpy as np
 from sklearn.utils import _safe_indexing
 
-from .compare import MAX_ROWS_KERNEL_RIDGE, compare, make_estimator
+from .compare import MAX_ROWS_KERNEL_RIDGE, Contender, compare, make_estimator
+from .learnt import learn_rows
 from .methods import METHODS
 from .preprocess import make_preprocessor
 from .reading import read_table
 from .report import describe_small_set, describe_table, draw, footnote, format_table
 from .table import InputError
 from .task import check_target, guess_task, split_rows
-from .writing import check_output, output_format, write_rows
+from .writing import check_output, encoding_note, output_format, write_learnt, write_rows
 
 DEFAULT_ROWS = 200
 
@@ -47,37 +48,57 @@ def run(options: argparse.Namespace) -> None:
     X_train, X_test = _safe_indexing(table.X, train), _safe_indexing(table.X, test)
     m = _check_budget(options.n_samples, len(train), labels, table.target)
     estimator_name = _check_names(options, task)
-    preprocessor, encoded = make_preprocessor(X_train, share_scale=table.is_images)
+    method = METHODS[options.method]
+    preprocessor, encoded = make_preprocessor(
+        X_train, share_scale=table.is_images, scaled=not method.learns
+    )
     print(describe_table(table, task, labels))
     print(f"features: {encoded}")
 
     import_module("torch")  # now, so that the seconds below are those of the method
-    distiller = METHODS[options.method](m, options.loss, preprocessor, task, options.seed)
+    distiller = method.make(m, options.loss, preprocessor, task, options.seed)
     start = perf_counter()
+    names = None
     with warnings.catch_warnings():  # what follows says the same in the output
         warnings.filterwarnings("ignore", ".*distinct rows of positive weight", UserWarning)
-        small = distiller.fit_distill(X_train, y[train])
+        if method.learns:
+            model, X_train, X_test, preprocessor, names = learn_rows(
+                distiller, preprocessor, table, task, (X_train, y[train]), X_test
+            )
+            distiller = model.distiller_
+            small = distiller.distilled_
+        else:
+            small = distiller.fit_distill(X_train, y[train])
     seconds = perf_counter() - start
     print(describe_small_set(small, distiller, len(train), seconds), end="\n\n")
 
     weights = None if estimator_name == "knn" else small.sample_weight
+    own = method.learns and estimator_name == "krr"
+    contender = (small.X, small.y, weights)
+    if own:
+        contender = Contender("small set", len(small), [model.score(X_test, y[test])], [seconds])
     contenders = compare(
         make_estimator(estimator_name, task, len(small), options.seed),
         preprocessor,
         task,
         (X_train, y[train]),
-        (small.X, small.y, weights),
+        contender,
         (X_test, y[test]),
         max_rows=MAX_ROWS_KERNEL_RIDGE if estimator_name == "krr" else None,
         seed=options.seed,
     )
     score_name = "accuracy" if task == "classification" else "R2"
     print(format_table(contenders, estimator_name, score_name))
-    print(footnote(estimator_name, len(test), len(train)))
+    print(footnote(estimator_name, len(test), len(train), own=own))
     if options.output:
-        chosen = train[small.indices]
-        column = write_rows(table, chosen, small.sample_weight, options.output, classes=labels)
-        print(f"wrote {options.output}: {len(chosen):,} rows, weights in {column!r}")
+        if names is None:
+            chosen = train[small.indices]
+            column = write_rows(table, chosen, small.sample_weight, options.output, classes=labels)
+            what = f"{len(chosen):,} rows"
+        else:
+            column = write_learnt(table, small, names, options.output)
+            what = f"{len(small):,} learnt rows, {encoding_note(table, names)}"
+        print(f"wrote {options.output}: {what}, weights in {column!r}")
     if options.picture:
         what = f"{score_name} of {estimator_name} on {len(test):,} test rows"
         draw(
@@ -103,13 +124,20 @@ def _check_budget(n: int | None, n_train: int, labels: np.ndarray | None, target
 
 def _check_names(options: argparse.Namespace, task: str) -> str:
     """Return the name of the estimator; refuse names that do not go with the task."""
-    name = options.estimator or ("logistic" if task == "classification" else "ridge")
+    method = METHODS[options.method]
+    if options.loss is not None and options.loss not in method.losses:
+        raise InputError(
+            f"--loss {options.loss} is not for --method {options.method}; take"
+            f" {' or '.join(method.losses)}"
+        )
+    default = "logistic" if task == "classification" else "ridge"
+    name = options.estimator or ("krr" if method.learns else default)
     if task == "regression" and name == "logistic":
         raise InputError(
             "--estimator logistic is for classes; take ridge, or --task classification"
         )
     if task == "regression" and options.loss == "cross_entropy":
-        raise InputError("--loss cross_entropy is for classes; take squared_error or kernel_ridge")
+        raise InputError("--loss cross_entropy is for classes; take squared_error")
     return name
 
 

@@ -23,7 +23,9 @@ MIN_CATEGORY_SHARE = 0.01
 MAX_CATEGORY_COLUMNS = 30
 
 
-def make_preprocessor(X: Any, *, share_scale: bool = False) -> tuple[TransformerMixin, str]:
+def make_preprocessor(
+    X: Any, *, share_scale: bool = False, scaled: bool = True
+) -> tuple[TransformerMixin, str]:
     """Return an unfitted transformer from the columns of `X` to features, and what it does.
 
     Parameters
@@ -34,6 +36,9 @@ def make_preprocessor(X: Any, *, share_scale: bool = False) -> tuple[Transformer
     share_scale : bool, default=False
         Divide all columns by one number, as suits the pixels of images, rather than each by its
         own.
+
+    scaled : bool, default=True
+        False leaves numbers in their own units: `make_scaler` makes the step that is left out.
 
     Returns
     -------
@@ -50,13 +55,10 @@ def make_preprocessor(X: Any, *, share_scale: bool = False) -> tuple[Transformer
     """
     if not hasattr(X, "columns"):
         n_missing = int(np.isnan(X).sum()) if X.dtype.kind == "f" else 0
-        if share_scale:
-            scale = float(np.nanstd(X)) or 1.0
-            scaler = FunctionTransformer(_divide, kw_args={"scale": scale})
-        else:
-            scaler = StandardScaler()
+        scaler = make_scaler(X, share_scale=share_scale)
         description = f"{X.shape[1]:,} numbers scaled" + (" together" if share_scale else "")
-        return make_pipeline(_fill_median(), scaler), description + _say_missing(n_missing)
+        steps = [_fill_median(), scaler] if scaled else [_fill_median()]
+        return make_pipeline(*steps), description + _say_missing(n_missing)
 
     numbers: list[str] = []
     dates: list[str] = []
@@ -72,9 +74,10 @@ def make_preprocessor(X: Any, *, share_scale: bool = False) -> tuple[Transformer
         max_categories=MAX_CATEGORY_COLUMNS,
         sparse_output=False,
     )
+    scaling = [StandardScaler()] if scaled else []
     preprocessor = make_column_transformer(
-        (make_pipeline(_fill_median(), StandardScaler()), numbers),
-        (make_pipeline(_named(dates_to_days), _fill_median(), StandardScaler()), dates),
+        (make_pipeline(_fill_median(), *scaling), numbers),
+        (make_pipeline(_named(dates_to_days), _fill_median(), *scaling), dates),
         (make_pipeline(_named(fill_missing_text), encoder), texts),
     )
     said = [
@@ -86,6 +89,52 @@ def make_preprocessor(X: Any, *, share_scale: bool = False) -> tuple[Transformer
         f"{len(group):,} {one if len(group) == 1 else many}" for group, one, many in said if group
     ]
     return preprocessor, ", ".join(parts) + _say_missing(int(X.isna().to_numpy().sum()))
+
+
+def make_scaler(X: Any, *, share_scale: bool = False) -> TransformerMixin:
+    """Return the step that gives numbers without gaps a common scale.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_columns)
+        The numbers.
+
+    share_scale : bool, default=False
+        Divide all columns by one number.
+
+    Returns
+    -------
+    transformer
+        Not fitted.
+    """
+    if not share_scale:
+        return StandardScaler()
+    return FunctionTransformer(_divide, kw_args={"scale": float(np.nanstd(X)) or 1.0})
+
+
+def encoded_names(preprocessor: Any, X: Any) -> list[str]:
+    """Return the names of the columns that a fitted preprocessor makes of a DataFrame.
+
+    Parameters
+    ----------
+    preprocessor : transformer
+        From `make_preprocessor`, fitted.
+
+    X : DataFrame
+        What it was fitted to.
+
+    Returns
+    -------
+    list of str
+        A number keeps its name, a category becomes ``column_value``; all are different.
+    """
+    names: list[str] = []
+    for name in preprocessor.get_feature_names_out(list(X.columns)):
+        name = str(name).split("__", 1)[1]
+        while name in names:
+            name += "_"
+        names.append(name)
+    return names
 
 
 def _fill_median() -> SimpleImputer:

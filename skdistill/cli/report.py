@@ -48,7 +48,7 @@ def describe_small_set(small: Any, distiller: Any, n_train: int, seconds: float)
     small : DistilledData
         The small set.
 
-    distiller : SensitivityCoreset
+    distiller : SensitivityCoreset or DatasetDistiller
         What made it.
 
     n_train : int
@@ -62,8 +62,13 @@ def describe_small_set(small: Any, distiller: Any, n_train: int, seconds: float)
     str
         To print.
     """
-    method = f"{type(distiller).__name__}(loss={distiller.loss!r})"
-    rows = f"{len(small):,} of {n_train:,} training rows"
+    if small.indices is None:
+        method = f"{type(distiller).__name__}(objective={distiller.objective!r})"
+        method += f", learnt in {distiller.n_iter_:,} steps"
+        rows = f"{len(small):,} rows for {n_train:,} training rows"
+    else:
+        method = f"{type(distiller).__name__}(loss={distiller.loss!r})"
+        rows = f"{len(small):,} of {n_train:,} training rows"
     if len(small) < distiller.n_samples:
         rows += " (no more are distinct)"
     return f"small set: {rows}, {method}, {seconds:.2f} s"
@@ -101,7 +106,7 @@ def format_table(contenders: list[Contender], estimator: str, score_name: str) -
     )
 
 
-def footnote(estimator: str, n_test: int, n_train: int) -> str:
+def footnote(estimator: str, n_test: int, n_train: int, *, own: bool = False) -> str:
     """Tell what the numbers of the table are.
 
     Parameters
@@ -115,6 +120,9 @@ def footnote(estimator: str, n_test: int, n_train: int) -> str:
     n_train : int
         Rows that could be trained on.
 
+    own : bool, default=False
+        Whether the small set was scored by the predictor it was learnt for.
+
     Returns
     -------
     str
@@ -126,6 +134,11 @@ def footnote(estimator: str, n_test: int, n_train: int) -> str:
     ]
     if estimator == "knn":
         lines.append("knn takes no weights and was trained without them (use_weights=False).")
+    if own:
+        lines.append(
+            "krr on the small set is the predictor that its rows were learnt for; its seconds are"
+            " those of the learning."
+        )
     if estimator == "krr" and n_train > MAX_ROWS_KERNEL_RIDGE:
         lines.append(
             f"krr needs time and memory for all pairs of rows: {MAX_ROWS_KERNEL_RIDGE:,} stand for"

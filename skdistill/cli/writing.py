@@ -118,6 +118,85 @@ def write_rows(
         raise InputError(f"-o {path!r} cannot be written: {error.strerror or error}") from error
 
 
+def write_learnt(table: Table, small: DistilledData, names: list[str], path: str) -> str:
+    """Write learnt rows with their targets and weights, and return the name of the weight column.
+
+    Learnt rows are no rows of the table. Their columns are the encoded ones: numbers in their own
+    units, dates in days since 1970-01-01, a column for each value of a category.
+
+    Parameters
+    ----------
+    table : Table
+        What the rows were learnt from.
+
+    small : DistilledData
+        The rows.
+
+    names : list of str
+        Names of the encoded columns.
+
+    path : str
+        File to write. Only npz files hold the learnt labels (`targets`) as well.
+
+    Returns
+    -------
+    str
+        Name of the weight column (npz: array).
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    suffix = output_format(path, table)
+    try:
+        if suffix == ".npz":
+            DistilledData(
+                small.X,
+                small.y,
+                small.sample_weight,
+                targets=small.targets,
+                classes=small.classes,
+                feature_names=names,
+            ).save(path)
+            return "sample_weight"
+        pd = import_pandas(f"writing {suffix} files")
+        frame = pd.DataFrame(small.X, columns=names)
+        frame = frame.assign(**{_free_name(table.target, frame.columns): small.y})
+        weight_name = _free_name("weight", frame.columns)
+        frame = frame.assign(**{weight_name: small.sample_weight})
+        if suffix in TEXT_SEPARATORS:
+            separator = table.separator if suffix == table.suffix else TEXT_SEPARATORS[suffix]
+            frame.to_csv(path, sep=separator, index=False)
+        else:
+            frame.to_parquet(path, index=False)
+        return weight_name
+    except OSError as error:
+        raise InputError(f"-o {path!r} cannot be written: {error.strerror or error}") from error
+
+
+def encoding_note(table: Table, names: list[str]) -> str:
+    """Tell what the columns of learnt rows are.
+
+    Parameters
+    ----------
+    table : Table
+        What the rows were learnt from.
+
+    names : list of str
+        Names of the encoded columns.
+
+    Returns
+    -------
+    str
+        Part of a line to print.
+    """
+    n_columns = table.X.shape[1]
+    if table.frame is None or names == list(table.X.columns):
+        return "in the units of the table"
+    return f"{n_columns:,} columns encoded as {len(names):,} numbers (texts one-hot, dates in days)"
+
+
 def _write_frame(
     table: Table, rows: np.ndarray, weights: np.ndarray, path: str, suffix: str
 ) -> str:
