@@ -190,7 +190,7 @@ class Trainer:
         self._snapshots.clear()
 
     def held_out_outputs(self, choice: Hashable) -> tuple[Any, Any, Any]:
-        """Outputs on held-out rows, over their temperature, with targets and weights."""
+        """Compute outputs on held-out rows, over their temperature, with targets and weights."""
         support, held_out = self.result.support.clone(), self.held_out
         if held_out is None:
             raise RuntimeError("This trainer holds out no rows.")

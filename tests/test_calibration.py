@@ -17,7 +17,7 @@ TARGETS = np.eye(3)[[RNG.choice(3, p=p) for p in CHANCES]]
 @pytest.mark.parametrize("true", [0.2, 1.0, 5.0])
 def test_the_temperature_that_made_the_labels_is_found(true):
     found = fit_temperature(LOGITS * true, TARGETS, np.ones(4000))
-    assert found == pytest.approx(true, rel=0.06)
+    assert found == pytest.approx(true, rel=0.1)  # about three standard errors
 
 
 def test_a_weight_of_zero_is_no_row_and_units_do_not_matter():

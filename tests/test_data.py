@@ -301,6 +301,9 @@ def test_file_keeps_every_part(small, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["rows.npz"]
     twin = DistilledData.load(str(path))
     for part, value in vars(small).items():
+        if value is None:  # parameters of a predictor: see test_predictor.py
+            assert getattr(twin, part) is None
+            continue
         assert_array_equal(getattr(twin, part), value)
         assert getattr(twin, part).dtype == value.dtype
 
