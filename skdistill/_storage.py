@@ -21,7 +21,7 @@ from scipy import sparse
 from ._forms import is_frame
 
 FORMAT = "skdistill.DistilledData"
-VERSION = 1
+VERSION = 2  # 2 added parameters of the predictor
 
 Arrays = dict[str, Any]
 Spec = dict[str, Any] | None
@@ -94,7 +94,7 @@ def encode(name: str, value: Any, arrays: Arrays) -> Spec:
     ----------
     name : str
         What errors call the value, and the first part of its keys.
-    value : None, ndarray, sparse CSR, DataFrame or list of these
+    value : None, ndarray, sparse CSR, DataFrame, list of these, or dict of numbers, text and arrays
         The value to store.
     arrays : dict of str to ndarray
         Filled in place.
@@ -114,6 +114,9 @@ def encode(name: str, value: Any, arrays: Arrays) -> Spec:
     if isinstance(value, list):
         items = [encode(f"{name}.{i}", item, arrays) for i, item in enumerate(value)]
         return {"kind": "list", "items": items}
+    if isinstance(value, dict):
+        fields = {key: encode(f"{name}.{key}", np.asarray(v), arrays) for key, v in value.items()}
+        return {"kind": "mapping", "fields": fields}
     if sparse.issparse(value):
         for part in ("data", "indices", "indptr"):
             arrays[f"{name}.{part}"] = getattr(value, part)
@@ -145,6 +148,8 @@ def decode(name: str, spec: Spec, arrays: Any) -> Any:
     kind = spec["kind"]
     if kind == "list":
         return [decode(f"{name}.{i}", item, arrays) for i, item in enumerate(spec["items"])]
+    if kind == "mapping":
+        return {key: decode(f"{name}.{key}", s, arrays) for key, s in spec["fields"].items()}
     if kind in ("csr_array", "csr_matrix"):
         parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
         return getattr(sparse, kind)(parts, shape=tuple(spec["shape"]))

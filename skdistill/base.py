@@ -325,6 +325,9 @@ class KernelRidgePredictor:
     fit : RidgeFit
         Coefficients on its rows.
 
+    temperature : float, default=None
+        Found on held-out rows.
+
     Attributes
     ----------
     dual_coef : ndarray of shape (n_distilled, n_outputs)
@@ -335,9 +338,15 @@ class KernelRidgePredictor:
 
     alpha : float
         The ridge, chosen by leave-one-out error.
+
+    temperature : float or None
+        Of the softmax that makes calibrated probabilities of the outputs, where one is known.
     """
 
-    def __init__(self, distiller: BaseDistiller, fit: RidgeFit) -> None:
+    def __init__(
+        self, distiller: BaseDistiller, fit: RidgeFit, temperature: float | None = None
+    ) -> None:
+        self.temperature = temperature
         self._distiller = distiller
         self.dual_coef = fit.dual_coef
         self.intercept = fit.intercept

@@ -14,9 +14,19 @@ from typing import IO, Any
 import numpy as np
 
 from . import _forms
+from ._predictor import as_predictor_params, fit_predictor
 from ._storage import read_npz, write_npz
 
-_PARTS = ("X", "y", "sample_weight", "targets", "classes", "indices", "feature_names")
+_PARTS = (
+    "X",
+    "y",
+    "sample_weight",
+    "targets",
+    "classes",
+    "indices",
+    "feature_names",
+    "predictor_params",
+)
 
 
 class DistilledData:
@@ -53,6 +63,18 @@ class DistilledData:
     feature_names : array-like of shape (n_features,), default=None
         Names of the columns. None takes those of a DataFrame whose labels are all text.
 
+    predictor_params : mapping, default=None
+        What `make_predictor` needs to know of the kernel ridge predictor that the rows were learnt
+        for: `kernel`, `alpha` (the ridge) and `intercept` (n_targets,), and for
+
+        - "rbf": `length_scale` (n_features,), infinite for features without influence;
+        - "laplacian", "linear", "polynomial": `shift` and `factor` (n_features,), as the kernel
+          works on ``(X - shift) * factor``, and `gamma`, `degree`, `coef0` where the kernel has
+          them;
+
+        and, where it is known, `temperature`: ``softmax(outputs / temperature)`` are calibrated
+        probabilities of the classes.
+
     Attributes
     ----------
     X : ndarray, CSR matrix or DataFrame of shape (n_rows, n_features)
@@ -75,6 +97,9 @@ class DistilledData:
 
     feature_names : ndarray of shape (n_features,), dtype object, or None
         Names of the columns.
+
+    predictor_params : dict or None
+        Parameters of the predictor that the rows were learnt for.
 
     Raises
     ------
@@ -113,6 +138,7 @@ class DistilledData:
         classes: Any = None,
         indices: Any = None,
         feature_names: Any = None,
+        predictor_params: Any = None,
     ) -> None:
         self.X = _forms.as_rows(X)
         n_rows = self.X.shape[0]
@@ -122,6 +148,7 @@ class DistilledData:
         self.classes = _forms.as_classes(classes)
         self.indices = _forms.as_indices(indices, n_rows)
         self.feature_names = _forms.as_feature_names(feature_names, self.X)
+        self.predictor_params = as_predictor_params(predictor_params, self.X.shape[1])
 
     # A mapping for `fit(**small)` ------------------------------------------------------------
 
@@ -235,6 +262,38 @@ class DistilledData:
         (tensor([1.]), tensor(1), tensor(1.))
         """
         return _forms.to_dataset(self, dtype)
+
+    def make_predictor(self) -> Any:
+        """Return the kernel ridge predictor that the rows were learnt for, in plain scikit-learn.
+
+        Returns
+        -------
+        model : sklearn.compose.TransformedTargetRegressor
+            Of :class:`~sklearn.kernel_ridge.KernelRidge`, fitted on `X` and `targets`. Its
+            ``predict(X)`` gives one column for each class, label or output.
+
+        Raises
+        ------
+        ValueError
+            If there are no `targets` or no `predictor_params`.
+
+        Notes
+        -----
+        For the RBF kernel this is ``KernelRidge(alpha=p["alpha"], kernel=RBF(p["length_scale"]))``
+        with `p` the `predictor_params` and ``RBF`` of `sklearn.gaussian_process.kernels`, fitted on
+        ``targets - p["intercept"]``; the intercept is added to what it predicts.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skdistill import DatasetDistiller
+        >>> X, y = load_iris(return_X_y=True)
+        >>> small = DatasetDistiller(9, max_iter=50, random_state=0).fit_distill(X, y)
+        >>> outputs = small.make_predictor().predict(X)
+        >>> bool((small.classes[outputs.argmax(axis=1)] == y).mean() > 0.9)
+        True
+        """
+        return fit_predictor(self.X, self.targets, self.predictor_params)
 
     # Files -----------------------------------------------------------------------------------
 

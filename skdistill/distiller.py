@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from . import _torch as torch
 from ._device import resolve_device
+from ._predictor import describe
 from ._rows import Moments, Rows, Units, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input, KernelRidgePredictor
 from .batches import row_losses
@@ -166,6 +167,10 @@ DistilledData, default="auto"
     intercept_ : ndarray of shape (n_outputs,)
         Added to the outputs.
 
+    temperature_ : float or None
+        For classes: ``softmax(outputs / temperature_)`` has the least log loss on held-out rows.
+        None where no rows were held out.
+
     length_scale_ : ndarray of shape (n_features,)
         Length scales of the learnt RBF kernel in the user's units; infinite for constant features.
 
@@ -206,7 +211,8 @@ DistilledData, default="auto"
 
     Notes
     -----
-    Plain scikit-learn gives the same predictions for the RBF kernel:
+    ``distilled_.make_predictor()`` is the predictor in plain scikit-learn, made from the stored set
+    alone. For the RBF kernel that is
     ``KernelRidge(alpha=alpha_, kernel=RBF(length_scale_)).fit(X, targets - intercept_)``, with the
     ``RBF`` of `sklearn.gaussian_process.kernels`, and `intercept_` added to what it predicts.
 
@@ -385,7 +391,11 @@ DistilledData, default="auto"
             If the distiller was fitted without a target.
         """
         fit = getattr(self, "_fit", None)
-        return super().make_predictor() if fit is None else KernelRidgePredictor(self, fit)
+        return (
+            super().make_predictor()
+            if fit is None
+            else KernelRidgePredictor(self, fit, self.temperature_)
+        )
 
     # From parameters to the problem ----------------------------------------------------------
 
@@ -480,7 +490,8 @@ DistilledData, default="auto"
         self._set_map(learnt.kernel, learnt.rows, Units(learnt.shift, learnt.factor))
         with np.errstate(divide="ignore"):
             self.length_scale_ = 1 / (np.sqrt(2 * learnt.kernel.gamma) * learnt.factor)
-        targets, y = None, None
+        self.temperature_ = learnt.temperature
+        targets, y, predictor_params = None, None, None
         self._fit = None
         if learnt.dual is not None and learnt.intercept is not None:
             K = self._map.landmark_kernel()
@@ -489,6 +500,11 @@ DistilledData, default="auto"
             self.intercept_ = learnt.intercept * self._unit + self._center
             targets = K @ dual + self.alpha_ * dual + self.intercept_
             self._fit = RidgeFit(dual, self.intercept_, self.alpha_)
+            predictor_params = describe(
+                learnt.kernel, learnt.shift, learnt.factor, self.alpha_, self.intercept_
+            )
+            if predictor_params is not None and learnt.temperature is not None:
+                predictor_params["temperature"] = learnt.temperature
         elif learnt.labels is not None:
             targets = learnt.labels * self._unit + self._center
         self._small_targets = targets
@@ -504,6 +520,7 @@ DistilledData, default="auto"
             targets=targets,
             classes=target.classes,
             feature_names=getattr(self, "feature_names_in_", None),
+            predictor_params=predictor_params,
         )
         self._say(f"{len(learnt.rows)} rows learnt, {result.status}", self._began)
         if result.status == "diverged" or _only_fell(self.validation_scores_):

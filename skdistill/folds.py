@@ -32,6 +32,7 @@ def train_in_folds(trainer: Trainer, parts: list[Trainer]) -> TrainingResult:
     stops: list[Stop] = []
     score = -math.inf
     result = trainer.result
+    classes = trainer.data.codes is not None
     try:
         for number, stage in enumerate(trainer.stages()):
             before = [len(part.result.checks) for part in parts]
@@ -47,6 +48,8 @@ def train_in_folds(trainer: Trainer, parts: list[Trainer]) -> TrainingResult:
             score = stage_score
             for part in parts:
                 part.return_to(best)
+            if classes:
+                result.held_out = [part.held_out_outputs(best.choice) for part in parts]
         for stop, stage in zip(stops, trainer.stages(), strict=False):
             trainer.objective.expect(score)
             trainer.run(stop.stage, stage, stop.step)

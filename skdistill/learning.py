@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import _torch as torch
+from ._calibration import fit_temperature
 from .batches import BatchSampler, balanced_weight
 from .coordinates import Coordinates, plain_coordinates, robust_coordinates
 from .folds import train_in_folds
@@ -101,7 +102,8 @@ class Learnt:
     kernel : Kernel
         On features shifted by `shift` and multiplied by `factor`.
     shift, factor : float64 ndarray of shape (d,)
-    temperature : float
+    temperature : float or None
+        Of the softmax that makes outputs probabilities, from held-out rows of classes.
     result : TrainingResult
     """
 
@@ -112,7 +114,7 @@ class Learnt:
     kernel: Kernel
     shift: np.ndarray
     factor: np.ndarray
-    temperature: float
+    temperature: float | None
     result: TrainingResult
 
 
@@ -264,7 +266,11 @@ class _Runner:
         if len(splits) == 1:
             (index, held_out), everything = splits[0], self.data
             trainer = self._trainer(everything.subset(index), everything.subset(held_out))
-            return trainer.objective, train(trainer)
+            result = train(trainer)
+            if everything.codes is not None and trainer.objective.needs_steps:
+                choice = None if result.best is None else result.best.choice
+                result.held_out = [trainer.held_out_outputs(choice)]
+            return trainer.objective, result
         trainer = self._trainer(self.data, None)
         if not splits or not trainer.stages():
             return trainer.objective, train(trainer)
@@ -367,6 +373,16 @@ def _in_user_units(
         kernel,
         coordinates.center,
         unit,
-        objective.temperature(support),
+        _calibrated(objective.temperature(support), result),
         result,
     )
+
+
+def _calibrated(temperature: float, result: TrainingResult) -> float | None:
+    """Correct a temperature by held-out rows; None without such rows."""
+    if not result.held_out:
+        return None
+    outputs, targets, weight = (
+        torch.cat(part).double().cpu().numpy() for part in zip(*result.held_out, strict=True)
+    )
+    return temperature * fit_temperature(outputs, targets, weight)

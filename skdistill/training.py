@@ -52,6 +52,9 @@ class TrainingResult:
     checks : list of Check
     best : Stop or None
         Where the support was found.
+    held_out : list of tuple
+        For classes: outputs over their learnt temperature, targets and weights of rows that the
+        predictor was not trained on.
     """
 
     support: Support
@@ -60,6 +63,7 @@ class TrainingResult:
     loss_curve: list[float] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     best: Stop | None = None
+    held_out: list[tuple[Any, Any, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,20 @@ class Trainer:
             raise RuntimeError("This trainer kept no supports; make it with keep_all=True.")
         self.result.support = self._snapshots[stop.stage, stop.step]
         self._snapshots.clear()
+
+    def held_out_outputs(self, choice: Hashable) -> tuple[Any, Any, Any]:
+        """Compute outputs on held-out rows, over their temperature, with targets and weights."""
+        support, held_out = self.result.support.clone(), self.held_out
+        if held_out is None:
+            raise RuntimeError("This trainer holds out no rows.")
+        # All rows and no draw: the random numbers of training stay as they are.
+        everything = torch.arange(len(self.data), device=self.data.rows.device)
+        weight = self.data.weight / self.data.weight.sum()
+        self.objective.solve(support, Sample(self.data, everything, weight))
+        self.objective.choose(support, choice)
+        outputs = blockwise(self.objective.predictor(support), held_out.rows).double()
+        outputs = outputs / self.objective.temperature(support)
+        return outputs, held_out.targets, held_out.weight
 
     def stages(self) -> list[Stage]:
         """Stages of the technique."""

@@ -301,6 +301,9 @@ def test_file_keeps_every_part(small, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["rows.npz"]
     twin = DistilledData.load(str(path))
     for part, value in vars(small).items():
+        if value is None:  # parameters of a predictor: see test_predictor.py
+            assert getattr(twin, part) is None
+            continue
         assert_array_equal(getattr(twin, part), value)
         assert getattr(twin, part).dtype == value.dtype
 
@@ -314,7 +317,7 @@ def test_file_holds_plain_arrays_and_a_version(small, tmp_path):
     small.y = small.y.astype(object)
     small.save(tmp_path / "rows.npz")
     with np.load(tmp_path / "rows.npz", allow_pickle=False) as file:
-        assert file["version"] == 1
+        assert file["version"] == 2
         assert all(file[name].dtype != object for name in file.files)
         assert_array_equal(file["X"], small.X)
 

@@ -166,7 +166,10 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
         """Predict class probabilities.
 
         They are those of the estimator, with zeros for classes that no distilled row has. With
-        ``estimator=None`` they are the real scores of kernel ridge regression on one-hot labels,
+        ``estimator=None`` and a :class:`DatasetDistiller` they are the softmax of the scores at a
+        temperature that has the least log loss on rows held out from training. Where there is no
+        such temperature (a coreset, several labels, nothing held out) they are the real scores of
+        kernel ridge regression on one-hot labels,
         projected onto the probability simplex: the nearest numbers that are non-negative and sum
         to 1. That keeps the order of the classes and is exact where the scores are probabilities
         already; it is not calibrated, and often exactly 0 or 1.

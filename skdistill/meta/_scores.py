@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 Classes = np.ndarray | list[np.ndarray]
@@ -96,11 +97,17 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
-        """Return the scores projected onto the simplex; a list with one pair per label."""
+        """Return the softmax of the scores where its temperature is known, else project them.
+
+        The projection is that onto the simplex; for labels it gives a list with one pair each.
+        """
         scores = self.predictor.predict(X)
         if isinstance(self.classes, list):
             pairs = (np.stack([1.0 - score, score], axis=1) for score in scores.T)
             return [project_onto_simplex(pair) for pair in pairs]
+        temperature = getattr(self.predictor, "temperature", None)
+        if temperature is not None:
+            return softmax(scores / temperature, axis=1)
         return project_onto_simplex(scores)
 
     def predict_log_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:

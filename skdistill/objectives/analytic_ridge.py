@@ -1,10 +1,10 @@
 r"""Closed-form distilled sets: no steps, one pass over the rows.
 
 For the linear kernel m >= q rows can carry the ridge solution of all rows exactly, q being the
-number of outputs (Chen, Huang, Wei, Lu & Zhang, 2024, give such sets for given labels). The one
-taken here is our derivation: with W (d, q) the solution on all rows, and a (m, q) the coefficients
-whose :math:`V_0^T a` comes closest to it at the starting rows, the rows nearest to V_0 with
-:math:`V^T a = W` are
+number of outputs (Chen, Huang & Weng, 2024, show when a distilled set recovers the parameters of
+linear ridge regression). The rows taken here are our derivation: with W (d, q) the solution on all
+rows, and a (m, q) the coefficients whose :math:`V_0^T a` comes closest to it at the starting rows,
+the rows nearest to V_0 with :math:`V^T a = W` are
 
 .. math:: V = V_0 + a (a^T a)^{-1} (W - V_0^T a)^T .
 
@@ -36,8 +36,8 @@ class AnalyticRidge(Objective):
 
     References
     ----------
-    .. [1] Y. Chen, W. Huang, F. Wei, J. Lu, C. Zhang, "Provable and Efficient Dataset Distillation
-       for Kernel Ridge Regression", NeurIPS 2024.
+    .. [1] Y. Chen, W. Huang, T.-W. Weng, "Provable and Efficient Dataset Distillation for Kernel
+       Ridge Regression", NeurIPS 2024. https://openreview.net/forum?id=WI2VpcBdnd
 
     Examples
     --------
