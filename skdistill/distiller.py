@@ -77,7 +77,8 @@ DistilledData, default="auto"
 
     reweight : bool or "auto", default="auto"
         Weight the rows of a batch so that its loss stays an unbiased estimate. False trains on the
-        important rows as they come, which is biased. "auto" is True for numbers, False for classes.
+        important rows as they come, which is biased. "auto" is True for numbers, False for classes:
+        the user guide has the measurements.
 
     refresh_every : int, default=100
         Steps between two refreshments of the rows' losses.

@@ -144,11 +144,17 @@ def test_solved_labels_against_least_squares(kernel, tiles):
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)
-def test_envelope_gradient_of_solved_labels(kernel, tiles):
-    # The numeric derivative solves the labels anew at every shifted support.
+@pytest.mark.parametrize("total", [1.0, 0.6])
+def test_envelope_gradient_of_solved_labels(kernel, total, tiles):
+    # The numeric derivative solves the labels anew at every shifted support. Weights that undo the
+    # bias of a draw sum to 1 in expectation alone.
     objective, support, data, sample = make(kernel=kernel)
     names = ["rows", "log_scale"] if kernel.name == "rbf" else ["rows"]
-    check_gradients(objective, support, Batch(data.rows, data.targets), sample.weight, names, 1e-4)
+    batch, weight = Batch(data.rows, data.targets), total * sample.weight
+    check_gradients(objective, support, batch, weight, names, 1e-4)
+    found, _ = objective.gradients(support, batch, weight, names)
+    expected, _ = ridge_loss(objective, support, batch, sample.weight, float(support["ridge"]))
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("one_scale", [True, False])

@@ -33,6 +33,7 @@ class AutogradSteps:
         self, support: Support, batch: Batch, weight: Any, mu: float
     ) -> tuple[Any, dict[str, Any]]:
         """Squared error at the batch's best coefficients; gradient by the envelope theorem."""
+        weight = weight / weight.sum()  # see `RBFSteps.solved`
         V = support.rows.detach().requires_grad_()
         with torch.enable_grad():
             K, K_SS = self._kernel(batch.rows, V), self._kernel(V, V)

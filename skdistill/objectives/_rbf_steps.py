@@ -41,7 +41,9 @@ class RBFSteps:
     ) -> tuple[Any, dict[str, Any]]:
         """Squared error at the batch's best coefficients; gradient by the envelope theorem."""
         V, rows = support.rows, self._scaled(support, batch)
-        root = weight.sqrt()
+        # The best intercept is a weighted mean, and weights that undo the bias of a draw sum to 1
+        # in expectation alone: without the division no envelope theorem holds.
+        root = (weight / weight.sum()).sqrt()
         K = self._memory.take("K", (len(root), len(V)), V)
         for start, stop in rows.tiles():
             rows.kernel(start, stop, K[start:stop]).mul_(root[start:stop, None])

@@ -1,0 +1,275 @@
+"""Starts and batches of `DatasetDistiller` at fixed steps: what importance sampling buys.
+
+For each table, number of rows and seed: rows start in four ways and are trained for a few steps on
+batches that are uniform, by importance, or by importance with weights that undo the bias; the
+induced predictor is scored on the untouched test part (R2, accuracy, or balanced accuracy where
+classes differ in size). All fits of a seed share the split, the
+held-out rows and the kernel's first width, which is searched once; a start is made once, and the
+runs from it differ in their batches alone. With `--cells` every score is appended to a file, and a
+run that was broken off goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from _report import load_table, mean_and_error, parser, plt, save
+from sklearn.datasets import fetch_openml
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, r2_score
+from sklearn.model_selection import train_test_split
+
+from skdistill import DatasetDistiller
+
+STARTS = ("uniform", "kmeans", "sensitivity", "sensitivity_kmeans")
+BATCHES = {
+    "uniform": {"batch_sampling": "uniform"},
+    "importance": {"batch_sampling": "importance", "reweight": False},
+    "reweighted": {"batch_sampling": "importance", "reweight": True},
+}
+TABLES = {  # learnt rows; the first group holds rows of unequal worth
+    "rare modes, classes": (20, 50, 200),
+    "letter, geometric classes": (50,),
+    "rare modes, numbers": (20, 50),
+    "heavy tails": (20, 50),
+    "california_housing": (20, 50, 200),
+    "friedman": (20, 50),
+    "letter": (50,),
+    "digits": (20,),
+    "mnist": (10, 50),
+}
+BALANCED = ("rare modes, classes", "letter, geometric classes")
+TRAIN_ROWS, TEST_ROWS = 6000, 5000
+MODES = 6  # of each class
+
+
+def rare_mode_classes(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Ten classes, each 0.6 times as frequent as the one before, of modes that halve in size."""
+    centres = np.random.default_rng(1).normal(scale=2.0, size=(10, MODES, 10))
+    shares = np.outer(0.6 ** np.arange(10), 0.5 ** np.arange(MODES))
+    mode = rng.choice(shares.size, n, p=shares.ravel() / shares.sum())
+    return centres.reshape(-1, 10)[mode] + rng.normal(size=(n, 10)), mode // MODES
+
+
+def rare_mode_numbers(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Thirty modes of geometric sizes, each with its own slope and the same share of the spread."""
+    fixed = np.random.default_rng(2)
+    centres, slopes = fixed.normal(scale=2.0, size=(30, 8)), fixed.normal(size=(30, 8))
+    share = 0.85 ** np.arange(30)
+    share /= share.sum()
+    mode = rng.choice(30, n, p=share)
+    noise = 0.5 * rng.normal(size=(n, 8))
+    y = (1 + (noise * slopes[mode]).sum(1)) / np.sqrt(30 * share[mode])
+    return centres[mode] + noise, y + 0.1 * rng.normal(size=n)
+
+
+def heavy_tails(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Features of Student's t distribution with three degrees of freedom."""
+    X = rng.standard_t(3, size=(n, 8))
+    y = np.abs(X[:, 0]) + X[:, 1] * np.tanh(X[:, 2]) + np.hypot(X[:, 3], X[:, 4])
+    return X, y + 0.3 * rng.normal(size=n)
+
+
+MADE = {
+    "rare modes, classes": rare_mode_classes,
+    "rare modes, numbers": rare_mode_numbers,
+    "heavy tails": heavy_tails,
+}
+
+
+def read(table: str, folder: Path, seed: int) -> list[np.ndarray]:
+    """Training and test rows and targets; their split follows the seed."""
+    rng = np.random.default_rng(seed)
+    if table in MADE:
+        X, y = MADE[table](TRAIN_ROWS + TEST_ROWS, rng)
+    elif table == "mnist":
+        X, y = mnist(folder)
+    else:
+        X, y = load_table(table.split(",")[0], folder)
+    if table == "letter, geometric classes":
+        codes = np.unique(y, return_inverse=True)[1]
+        keep = np.random.default_rng(0).random(len(y)) < 0.85**codes
+        X, y = X[keep], y[keep]
+    if len(X) > TRAIN_ROWS + TEST_ROWS:
+        keep = rng.choice(len(X), TRAIN_ROWS + TEST_ROWS, replace=False)
+        X, y = X[keep], y[keep]
+    size = TEST_ROWS if len(X) == TRAIN_ROWS + TEST_ROWS else 0.25
+    return train_test_split(X, y, test_size=size, random_state=seed)
+
+
+def mnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Training images of MNIST as rows of pixels."""
+    if (folder / "mnist.npz").exists():
+        stored = np.load(folder / "mnist.npz")
+        return stored["X_train"].reshape(-1, 784).astype(np.float32), stored["y_train"]
+    bunch = fetch_openml("mnist_784", as_frame=False)
+    return bunch.data[:60_000].astype(np.float32), bunch.target[:60_000].astype(int)
+
+
+def test_score(distiller: DatasetDistiller, table: str, X: np.ndarray, y: np.ndarray) -> float:
+    """R2, accuracy, or balanced accuracy where the classes differ in size."""
+    outputs = distiller.make_predictor().predict(X)
+    if not hasattr(distiller, "classes_"):
+        return r2_score(y, outputs)
+    metric = balanced_accuracy_score if table in BALANCED else accuracy_score
+    return metric(y, distiller.classes_[outputs.argmax(1)])
+
+
+def first_width(X: np.ndarray, y: np.ndarray, m: int, seed: int) -> float | str:
+    """`gamma` that the search on held-out rows finds, for all fits of a seed.
+
+    Length scales go with 1 / sqrt(gamma), so that the search is read off a fit without it. Beyond
+    128 features the search also chooses the units, and is left to every fit.
+    """
+    if X.shape[1] > 128:
+        return "scale"
+    plain = DatasetDistiller(m, init="uniform", max_iter=0, random_state=seed)
+    found = plain.fit(X, y).length_scale_
+    unit = plain.set_params(gamma=1.0).fit(X, y).length_scale_
+    varies = np.isfinite(unit)  # the length scale of constant features is infinite
+    return float(np.median(unit[varies] / found[varies]) ** 2)
+
+
+def run_seed(table: str, m: int, seed: int, args, done: dict, keep) -> None:
+    """Score all starts, batches and numbers of steps of one seed; `keep` is called with each."""
+    wanted = [
+        (table, m, seed, start, batches, n)
+        for start in args.starts
+        for n in args.steps
+        for batches in (BATCHES if n else ("none",))
+    ]
+    if all(key in done for key in wanted):
+        return
+    X, X_test, y, y_test = read(table, args.data, seed)
+    shared = {"gamma": first_width(X, y, m, seed), "random_state": seed}
+    starts: dict[str, DatasetDistiller] = {}
+    for key in wanted:
+        *_, start, batches, n = key
+        if key in done:
+            continue
+        if start not in starts:
+            model = DatasetDistiller(m, init=start, max_iter=0, **shared).fit(X, y)
+            starts[start] = model
+        model = starts[start]
+        began = time.process_time()
+        if n:
+            options = BATCHES[batches] | shared
+            model = DatasetDistiller(m, init=model.distilled_, max_iter=n, **options).fit(X, y)
+        keep(key, test_score(model, table, X_test, y_test), time.process_time() - began)
+
+
+def cell(scores: np.ndarray, against: np.ndarray | None) -> str:
+    """Mean and standard error; an arrow where paired differences leave two standard errors."""
+    mean, error = mean_and_error(scores)
+    mark = ""
+    if against is not None:
+        difference, spread = mean_and_error(scores - against)
+        if abs(difference) > 2 * spread:
+            mark = " ▲" if difference > 0 else " ▼"
+    return f"{mean:.3f} ± {error:.3f}{mark}"
+
+
+def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list[list]:
+    """Rows of the table; starts are compared with "uniform", batches with those of their start."""
+
+    def scores(*key) -> np.ndarray | None:
+        table, m, *rest = key
+        found = [done.get((table, m, s, *rest)) for s in range(seeds)]
+        return None if None in found else np.array(found, dtype=float)
+
+    rows = []
+    for table in tables:
+        for m in TABLES[table]:
+            for n in steps:
+                row = [table, m, n]
+                for start in STARTS:
+                    for batches in BATCHES:
+                        plain = "uniform" if n else "none"
+                        here = (start, batches) if n else (start, plain)
+                        found = scores(table, m, *here, n)
+                        if found is None or (n == 0 and batches != "uniform"):
+                            row.append("")
+                            continue
+                        other = ("uniform" if batches == "uniform" else start, plain)
+                        same = other == here
+                        row.append(cell(found, None if same else scores(table, m, *other, n)))
+                if any(row[3:]):
+                    rows.append(row)
+    return rows
+
+
+def picture(done: dict, tables: list[str], steps: list[int], seeds: int):
+    """Gain of importance batches over uniform ones from the k-means start, paired."""
+    steps = [n for n in steps if n]
+    figure, axes = plt.subplots(1, len(steps), figsize=(4 * len(steps), 5), sharey=True)
+    axes = np.atleast_1d(axes)
+    gains: dict = {}
+    for (table, m, seed, start, batches, n), score in done.items():
+        plain = done.get((table, m, seed, start, "uniform", n))
+        wanted = table in tables and seed < seeds and start == "kmeans"
+        if wanted and batches in ("importance", "reweighted") and plain is not None:
+            gains.setdefault((table, m), {}).setdefault((batches, n), []).append(score - plain)
+    labels = [(table, m) for table in tables for m in TABLES[table] if (table, m) in gains]
+    for axis, n in zip(axes, steps, strict=True):
+        for k, batches in enumerate(("importance", "reweighted")):
+            found = [
+                (*mean_and_error(gains[label][batches, n]), -i - 0.25 * k)
+                for i, label in enumerate(labels)
+                if len(gains[label].get((batches, n), [])) > 1
+            ]
+            mean, error, place = np.array(found).reshape(-1, 3).T
+            axis.errorbar(mean, place, xerr=2 * error, fmt="os"[k], color=f"C{k}", label=batches)
+        axis.axvline(0, color="0.7", zorder=0)
+        axis.set_title(f"{n} steps")
+        axis.set_yticks([-i for i in range(len(labels))], [f"{t}, m = {m}" for t, m in labels])
+        axis.set_xlabel("gain in score (± 2 standard errors)")
+        axis.set_xscale("symlog", linthresh=0.01)
+        axis.tick_params(axis="x", labelsize=7)
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--tables", nargs="+", default=list(TABLES), choices=TABLES)
+    options.add_argument("--steps", nargs="+", type=int, default=[0, 30, 100, 300])
+    options.add_argument("--starts", nargs="+", default=list(STARTS), choices=STARTS)
+    options.add_argument("--rows", nargs="+", type=int, help="of the numbers of learnt rows")
+    options.add_argument("--cells", type=Path, help="file of scores to append to and go on from")
+    options.add_argument("--summarise", action="store_true", help="what --cells holds; no fits")
+    args = options.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)  # short runs may not beat their start
+    done: dict = {}  # (table, m, seed, start, batches, steps) -> score
+    if args.cells is not None and args.cells.exists():
+        lines = args.cells.read_text().splitlines()
+        done = {tuple(key): score for key, score, _ in map(json.loads, lines)}
+
+    def keep(key, score, seconds) -> None:
+        done[key] = score
+        if args.cells is not None:
+            with args.cells.open("a") as file:
+                file.write(json.dumps([key, score, round(seconds, 3)]) + "\n")
+
+    for table in args.tables:
+        for m in TABLES[table]:
+            if args.summarise or (args.rows is not None and m not in args.rows):
+                continue
+            for seed in range(args.seeds):
+                began = time.process_time()
+                run_seed(table, m, seed, args, done, keep)
+                used = time.process_time() - began
+                print(f"{table}, m = {m}, seed {seed}: {used:.1f} s of CPU time", flush=True)
+    header = ["table", "m", "steps", *(f"{s}: {b}" for s in STARTS for b in BATCHES)]
+    rows = summary(done, args.tables, args.steps, args.seeds)
+    figure = picture(done, args.tables, args.steps, args.seeds)
+    found = list(dict.fromkeys(row[0] for row in rows))  # a broken-off run has not all tables
+    settings = {"seeds": args.seeds, "tables": "; ".join(found), "training rows": TRAIN_ROWS}
+    save("importance", args.out, header, rows, settings, figure)
+
+
+if __name__ == "__main__":
+    main()
