@@ -112,7 +112,8 @@ def bar_chart(
 
 def _cell(value: Any) -> str:
     if isinstance(value, tuple):
-        return f"{value[0]:.4g} ± {value[1]:.2g}"
+        error = f" ± {value[1]:.2g}" if value[1] else ""  # none of a single value
+        return f"{value[0]:.4g}{error}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

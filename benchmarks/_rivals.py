@@ -25,7 +25,7 @@ GAMMAS = tuple(2.0**e for e in range(-5, 5))  # for rows of typical length 1
 LANDMARK_RIDGES = (1e-9, 1e-7, 1e-5, 1e-3)
 RIDGES = (1e-3, 1e-2, 0.1, 1.0)
 TUNING_ROWS = 5000
-CV_ROWS = 2000
+CV_ROWS = 4000
 KMEANS_ROWS = 10_000
 BLOCK = 4096
 

@@ -48,7 +48,8 @@ class Benchmark(SphinxDirective):
 def cell(value) -> str:
     """Text of one cell; a pair is a mean and its standard error."""
     if isinstance(value, list):
-        return f"{value[0]:.3g} ± {value[1]:.1g}"
+        error = f" ± {value[1]:.1g}" if value[1] else ""  # none of a single value
+        return f"{value[0]:.3g}{error}"
     if isinstance(value, float):
         return f"{value:.3g}"
     text = str(value)
