@@ -170,7 +170,7 @@ DistilledData, default="auto"
 
     temperature_ : float or None
         For classes: ``softmax(outputs / temperature_)`` has the least log loss on held-out rows.
-        None where no rows were held out.
+        None where no rows were held out, or where training in parts was interrupted.
 
     length_scale_ : ndarray of shape (n_features,)
         Length scales of the learnt RBF kernel in the user's units; infinite for constant features.

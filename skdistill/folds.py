@@ -56,6 +56,7 @@ def train_in_folds(trainer: Trainer, parts: list[Trainer]) -> TrainingResult:
             result.best = stop
     except KeyboardInterrupt:
         trainer.interrupt()
+        result.held_out = []  # the parts went on to stages that the training on all rows did not
     if not stops and result.status != "interrupted":
         result.status = "diverged"
     return trainer.finished()

@@ -269,7 +269,10 @@ class _Runner:
             result = train(trainer)
             if everything.codes is not None and trainer.objective.needs_steps:
                 choice = None if result.best is None else result.best.choice
-                result.held_out = [trainer.held_out_outputs(choice)]
+                try:
+                    result.held_out = [trainer.held_out_outputs(choice)]
+                except KeyboardInterrupt:
+                    result.status = "interrupted"
             return trainer.objective, result
         trainer = self._trainer(self.data, None)
         if not splits or not trainer.stages():
@@ -379,10 +382,12 @@ def _in_user_units(
 
 
 def _calibrated(temperature: float, result: TrainingResult) -> float | None:
-    """Correct a temperature by held-out rows; None without such rows."""
+    """Correct a temperature by held-out rows; None without such rows or with useless outputs."""
     if not result.held_out:
         return None
     outputs, targets, weight = (
         torch.cat(part).double().cpu().numpy() for part in zip(*result.held_out, strict=True)
     )
+    if not np.isfinite(outputs).all():
+        return None
     return temperature * fit_temperature(outputs, targets, weight)
