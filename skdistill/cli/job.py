@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
 
     weights = None if estimator_name == "knn" else small.sample_weight
     own = method.learns and estimator_name == "krr"
-    contender = (small.X, small.y, weights)
+    contender: tuple | Contender = (small.X, small.y, weights)
     if own:
         contender = Contender("small set", len(small), [model.score(X_test, y[test])], [seconds])
     contenders = compare(
