@@ -28,8 +28,8 @@ pipeline = Pipeline(
     [("scaler", StandardScaler()), ("classifier", DistilledClassifier(distiller=distiller))]
 )
 grid = {
-    "classifier__distiller__n_samples": [2, 5, 20],
-    "classifier__distiller__gamma": [0.001, 0.01, 0.1],
+    "classifier__distiller__n_samples": [2, 10],
+    "classifier__distiller__gamma": [0.01, 0.1],
     "classifier__distiller__objective__reg": [1e-6, 1e-3, 1e-1],
 }
 search = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
@@ -42,7 +42,7 @@ print(f"accuracy on test rows {search.score(X_test, y_test):.3f}")
 mean = search.cv_results_["mean_test_score"]
 parameters = search.cv_results_["params"]
 budgets, gammas, ridges = (grid[name] for name in grid)
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, len(budgets), figsize=(8, 3), layout="constrained", sharey=True)
 for ax, budget in zip(axes, budgets, strict=True):
     table = np.empty((len(gammas), len(ridges)))
     for score, candidate in zip(mean, parameters, strict=True):
