@@ -1,5 +1,7 @@
 """Time and memory of SensitivityCoreset, as ratios to its floor and to its peers in one run.
 
+Of DatasetDistiller the memory at two numbers of rows: it should grow by its coordinates, X, alone.
+
 Floors. k-means, n x d float32 rows, k centres: the assignment is one product of n x d by d x k,
 2 n d k flops (6.4 GFLOP here) and one read of X (4 n d bytes, 256 MB here). Kernel ridge with s
 landmarks: three products of n x s by s x s, 6 n s^2 flops (450 GFLOP here), the kernel twice.
@@ -15,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
@@ -23,7 +26,7 @@ from sklearn.cluster import kmeans_plusplus
 from sklearn.kernel_approximation import Nystroem
 from sklearn.metrics import pairwise_distances_argmin_min
 
-from skdistill import SensitivityCoreset
+from skdistill import DatasetDistiller, SensitivityCoreset
 from skdistill._rows import merge_equal_rows
 
 
@@ -92,12 +95,30 @@ def kernel_ridge(repeats: int) -> list[list]:
     ]
 
 
+def learnt_rows(n: int, repeats: int) -> list[list]:
+    """Peak beyond X of a fit; few steps, as their memory does not grow with n."""
+    d, m = 32, 50
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, d), dtype=np.float32)
+    y = np.sin(X[:, 0]) + X[:, 1] ** 2
+    distiller = DatasetDistiller(m, max_iter=20, random_state=0)
+    distiller.fit(X[:20_000], y[:20_000])
+    before = peak_mb()
+    distiller.fit(X, y)
+    extra = peak_mb() - before
+    ours = seconds(lambda: distiller.fit(X, y), repeats)
+    memory = f"{extra:.0f} MB = {extra / (X.nbytes / 2**20):.2f} X"
+    name = f"learnt rows, n = {n:,}, d = {d}, m = {m}, 20 steps"
+    return [[name, f"DatasetDistiller.fit, n = {n:,}", ours, "1", memory]]
+
+
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--repeats", type=int, default=3)
     args = options.parse_args()
     rows = []
-    for case in (kmeans, kernel_ridge):
+    distilled = [partial(learnt_rows, n) for n in (200_000, 400_000)]
+    for case in (kmeans, kernel_ridge, *distilled):
         # Each in a process of its own: the peak of one would hide the memory of the other.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             rows += pool.submit(case, args.repeats).result()

@@ -52,7 +52,7 @@ class Coordinates:
         """Leading coordinates that can be learnt; the length outside the span stays 0."""
         return len(self.center) if self.basis is None else self.basis.shape[1]
 
-    def load(self, X: np.ndarray, dtype: Any, device: Any) -> Any:
+    def load(self, X: np.ndarray, dtype: Any, device: Any, index: np.ndarray | None = None) -> Any:
         """Coordinates of rows, computed in float64, block by block.
 
         Parameters
@@ -60,18 +60,22 @@ class Coordinates:
         X : ndarray of shape (n, d)
         dtype : torch.dtype
         device : torch.device
+        index : int64 ndarray of shape (k,) or None
+            Rows to load, in this order; None loads all of them. `X` itself is not reordered.
 
         Returns
         -------
-        Tensor of shape (n, width)
+        Tensor of shape (n, width) or (k, width)
         """
+        n_rows = len(X) if index is None else len(index)
         center = torch.from_numpy(self.center).to(device)
         inverse = torch.from_numpy(1 / self.scale).to(device)
         basis = None if self.basis is None else torch.from_numpy(self.basis).to(device)
-        out = torch.empty((len(X), self.width), dtype=dtype, device=device)
+        out = torch.empty((n_rows, self.width), dtype=dtype, device=device)
 
         def work(start: int, stop: int) -> None:
-            x = as_tensor(X[start:stop]).to(device, torch.float64)
+            block = X[start:stop] if index is None else X[index[start:stop]]
+            x = as_tensor(block).to(device, torch.float64)
             x = (x - center).mul_(inverse)
             if basis is None:
                 out[start:stop] = x
@@ -81,7 +85,7 @@ class Coordinates:
             out[start:stop, :-1] = z
             out[start:stop, -1] = outside.clamp_(min=0).sqrt_()
 
-        for_each_block(work, len(X), tile_rows(len(self.center), torch.device(device)))
+        for_each_block(work, n_rows, tile_rows(len(self.center), torch.device(device)))
         return out
 
     def restore(self, rows: Any) -> np.ndarray:

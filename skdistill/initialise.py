@@ -127,14 +127,14 @@ def kmeans_start(
     -------
     Start
     """
-    rows = data.rows.cpu().numpy().astype(np.float64, copy=False)
+    rows = data.rows.cpu().numpy()
     weight = data.weight.double().cpu().numpy()
     targets = None if data.targets is None else data.targets.double().cpu().numpy()
     centres, values = [], []
     for members, count in _groups(data, budget, balance):
         if len(members) > CLUSTER_ROWS:
             members = rng.choice(members, CLUSTER_ROWS, replace=False)
-        centre, label = _clusters(rows[members], weight[members], count, rng)
+        centre, label = _clusters(rows[members].astype(np.float64), weight[members], count, rng)
         centres.append(centre)
         if targets is not None:
             mass = np.bincount(label, weights=weight[members], minlength=len(centre))

@@ -154,8 +154,7 @@ def learn(
     )
     coordinates, start = _coordinates_and_scale(problem, settings, splits)
     kernel = replace(problem.kernel, gamma=start.gamma) if problem.search else problem.kernel
-    rows = coordinates.load(problem.X, torch.float32, problem.device)
-    data = TrainingSet(rows, problem.targets, problem.weight, problem.codes)
+    data = _training_set(problem, coordinates, splits)
     few = len(splits) != 1
     fixed = RIDGES["few" if few else "many"]
     ridges = (start.ridge, *(r for r in fixed if r != start.ridge)) if few else fixed
@@ -240,6 +239,24 @@ def _coordinates_and_scale(
     return coordinates, start
 
 
+def _training_set(
+    problem: Problem, coordinates: Coordinates, splits: list[tuple[Any, Any]]
+) -> TrainingSet:
+    """All rows in coordinates. A single held-out part comes last: both parts are views then."""
+    if len(splits) != 1:
+        rows = coordinates.load(problem.X, torch.float32, problem.device)
+        return TrainingSet(rows, problem.targets, problem.weight, problem.codes)
+    order = torch.cat(splits[0])
+    rows = coordinates.load(problem.X, torch.float32, problem.device, order.cpu().numpy())
+    targets, codes = problem.targets, problem.codes
+    return TrainingSet(
+        rows,
+        None if targets is None else targets[order],
+        problem.weight[order],
+        None if codes is None else codes[order],
+    )
+
+
 class _Runner:
     """Trains with what all held-out parts share."""
 
@@ -264,10 +281,12 @@ class _Runner:
     def run(self, splits: list[tuple[Any, Any]]) -> tuple[Objective, TrainingResult]:
         """Train with one part held out, with several in turn, or with none."""
         if len(splits) == 1:
-            (index, held_out), everything = splits[0], self.data
-            trainer = self._trainer(everything.subset(index), everything.subset(held_out))
+            end = len(splits[0][0])  # no copies: held-out rows are the last ones
+            trainer = self._trainer(
+                self.data.subset(slice(end)), self.data.subset(slice(end, None))
+            )
             result = train(trainer)
-            if everything.codes is not None and trainer.objective.needs_steps:
+            if self.data.codes is not None and trainer.objective.needs_steps:
                 choice = None if result.best is None else result.best.choice
                 try:
                     result.held_out = [trainer.held_out_outputs(choice)]

@@ -28,8 +28,10 @@ from skdistill import (
     DistilledData,
     DistilledRegressor,
     SensitivityCoreset,
+    learning,
 )
 from skdistill.objectives import AnalyticRidge, KernelRidge
+from skdistill.training import train
 
 
 @pytest.fixture(scope="module")
@@ -300,3 +302,27 @@ def test_importing_it_does_not_import_torch():
     code = "import sys; from skdistill import DatasetDistiller; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_coordinates_are_held_once(monkeypatch):
+    """Rows held out and rows trained on are parts of one tensor, in the order of the split."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2500, 3))
+    found = []
+
+    def watching(trainer):
+        found.append((trainer.data, trainer.held_out))
+        return train(trainer)
+
+    monkeypatch.setattr(learning, "train", watching)
+    options = {"gamma": 0.5, "standardize": False, "max_iter": 2, "random_state": 0}
+    DatasetDistiller(5, **options).fit(X, X[:, 0])
+    ((data, held_out),) = found
+    assert (len(data), len(held_out)) == (2250, 250)
+    memory = [part.rows.untyped_storage().data_ptr() for part in (data, held_out)]
+    assert memory[0] == memory[1]
+    for part in (data, held_out):  # targets are the standardised first feature
+        first = part.rows[:, 0].double().numpy()
+        assert_allclose(part.targets[:, 0], (first - X[:, 0].mean()) / X[:, 0].std(), atol=1e-6)
+    together = np.sort(np.concatenate([data.rows[:, 0].numpy(), held_out.rows[:, 0].numpy()]))
+    assert_allclose(together, np.sort(X[:, 0]), atol=1e-6)

@@ -58,7 +58,7 @@ class TrainingSet:
         return Batch(rows, targets)
 
     def subset(self, index: Any) -> TrainingSet:
-        """Set of the rows at `index`."""
+        """Set of the rows at `index`: copies for a Tensor, views for a slice."""
         return TrainingSet(
             self.rows[index],
             None if self.targets is None else self.targets[index],
