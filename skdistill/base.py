@@ -374,7 +374,13 @@ class KernelRidgePredictor:
 def _check_two_dimensional(X: Any) -> None:
     shape: tuple[int, ...] = getattr(X, "shape", ())
     if len(shape) > 2:
+        reshape = f"X.reshape({shape[0]}, {int(np.prod(shape[1:]))})"
+        if len(shape) == 4:
+            reshape += (
+                " and, to a DatasetDistiller, image_shape=(channels, height, width), after "
+                "X.transpose(0, 3, 1, 2) if the channels are last"
+            )
         raise ValueError(
             f"Found array with dim {len(shape)}: X of shape {tuple(shape)}, but rows must be "
-            f"vectors; pass X.reshape({shape[0]}, {int(np.prod(shape[1:]))})."
+            f"vectors; pass {reshape}."
         )

@@ -36,11 +36,14 @@ class Coordinates:
         influence, and learnt rows hold its value.
     basis : float64 ndarray of shape (d, q) or None
         Orthonormal directions of the scaled features; None keeps the features themselves.
+    length : float
+        Typical length of a row, for kernels whose scale is chosen for rows of length 1.
     """
 
     center: np.ndarray
     scale: np.ndarray
     basis: np.ndarray | None = None
+    length: float = 1.0
 
     @property
     def width(self) -> int:
@@ -100,6 +103,40 @@ def plain_coordinates(n_features: int) -> Coordinates:
     return Coordinates(np.zeros(n_features), np.ones(n_features))
 
 
+def unit_coordinates(
+    X: np.ndarray, weight: np.ndarray, image_shape: tuple[int, int, int] | None = None
+) -> Coordinates:
+    """Centre and scale each feature, or each channel of images, to size 1: what networks expect.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        A sample of the rows.
+    weight : float64 ndarray of shape (n,)
+    image_shape : tuple of int or None
+        Channels, height and width. Channels get the mean and standard deviation of their pixels,
+        so that all pixels of a channel keep their relation; features of vectors are centred and
+        scaled robustly, as by `robust_coordinates`.
+
+    Returns
+    -------
+    Coordinates
+    """
+    X = X.astype(np.float64)
+    share = weight / weight.sum()
+    if image_shape is None:
+        center, scale = _robust_units(X, share)
+    else:
+        pixels = X.shape[1] // image_shape[0]
+        channels = (share @ X).reshape(-1, pixels), (share @ X**2).reshape(-1, pixels)
+        mean, square = (part.mean(1) for part in channels)
+        deviation = np.sqrt(np.maximum(square - mean**2, 0))
+        # Twice the digits are lost here: the difference of squares leaves half of them.
+        deviation[~(deviation > 1e-7 * np.abs(mean))] = np.inf
+        center, scale = np.repeat(mean, pixels), np.repeat(deviation, pixels)
+    return Coordinates(center, scale, length=_length(scale))
+
+
 def robust_coordinates(
     X: np.ndarray, weight: np.ndarray, *, per_feature: bool = True, explained: float | None = None
 ) -> Coordinates:
@@ -126,14 +163,8 @@ def robust_coordinates(
     n_features = X.shape[1]
     share = weight / weight.sum()
     if per_feature:
-        low, center, high = _weighted_quantiles(X, share, (0.25, 0.5, 0.75))
-        deviation = _deviation(X, share)
-        robust = (high - low) / _QUARTILES
-        scale = np.where(robust > 0, np.minimum(robust, deviation), deviation)
-        # A deviation within the rounding of the values themselves is no deviation.
-        constant = ~(scale > 1e-12 * np.abs(center))
-        scale[constant] = np.inf
-        scale *= np.sqrt(max(1, n_features - constant.sum()))
+        center, scale = _robust_units(X, share)
+        scale *= _length(scale)
     else:
         center = share @ X
         length = np.sqrt(np.sum(_deviation(X, share) ** 2))
@@ -151,6 +182,22 @@ def robust_coordinates(
     if count >= n_features / 2:
         return coordinates
     return Coordinates(share @ X, scale, np.ascontiguousarray(vectors[:, ::-1][:, :count]))
+
+
+def _robust_units(X: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and unit (d,) of each feature; the unit of a constant one is infinite."""
+    low, center, high = _weighted_quantiles(X, share, (0.25, 0.5, 0.75))
+    deviation = _deviation(X, share)
+    robust = (high - low) / _QUARTILES
+    scale = np.where(robust > 0, np.minimum(robust, deviation), deviation)
+    # A deviation within the rounding of the values themselves is no deviation.
+    scale[~(scale > 1e-12 * np.abs(center))] = np.inf
+    return center, scale
+
+
+def _length(scale: np.ndarray) -> float:
+    """Typical length of a row whose features have size 1, constant ones left out."""
+    return float(np.sqrt(max(1, np.isfinite(scale).sum())))
 
 
 def _deviation(X: np.ndarray, share: np.ndarray) -> np.ndarray:

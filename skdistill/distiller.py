@@ -55,7 +55,8 @@ class DatasetDistiller(BaseDistiller):
         Number of rows to learn; a float in (0, 1) is a share of the distinct rows of positive
         weight. More rows than there are gives a UserWarning and as many as there are.
 
-    objective : {"kernel_ridge", "analytic_ridge"} or objective object, default="kernel_ridge"
+    objective : {"kernel_ridge", "analytic_ridge", "distribution_matching"} or objective object, \
+default="kernel_ridge"
         The technique: see `skdistill.objectives`.
 
     init : {"auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans"}, distiller or \
@@ -106,9 +107,14 @@ DistilledData, default="auto"
     standardize : bool, default=True
         Learn in robustly scaled units. The rows handed out are in the user's units.
 
+    image_shape : tuple of int, default=None
+        Channels, height and width of rows that are images, for networks: ``(3, 32, 32)``. Rows stay
+        vectors, an image channel by channel.
+
     class_balance : bool or "auto", default="auto"
         True gives each class as many rows at the start and the same weight in the batches. "auto"
-        is False: classes count by their weight.
+        is left to the technique: False where classes count by their weight, as in ridge regression,
+        True where classes are matched one by one.
 
     early_stopping : bool, default=True
         Hold out rows to choose the ridge and the step to stop at. Up to 2,000 rows are held out in
@@ -253,6 +259,7 @@ DistilledData, default="auto"
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "optimizer": [StrOptions(set(OPTIMIZERS))],
         "standardize": ["boolean"],
+        "image_shape": [tuple, list, None],
         "class_balance": ["boolean", StrOptions({"auto"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -279,6 +286,7 @@ DistilledData, default="auto"
         learning_rate: float = 0.12,
         optimizer: str = "adam",
         standardize: bool = True,
+        image_shape: tuple[int, int, int] | None = None,
         class_balance: bool | str = "auto",
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
@@ -310,6 +318,7 @@ DistilledData, default="auto"
         self.learning_rate = learning_rate
         self.optimizer = optimizer
         self.standardize = standardize
+        self.image_shape = image_shape
         self.class_balance = class_balance
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -364,11 +373,12 @@ DistilledData, default="auto"
             OBJECTIVES[self.objective]() if isinstance(self.objective, str) else self.objective
         )
         problem = self._problem(data, rows, moments, budget, device, rng)
+        settings = self._settings(data, objective)
         self._say(f"{len(rows)} distinct rows of {len(data.features)}", self._began)
-        starts = Starts(self, before, data, budget, rng)
+        starts = Starts(self, before, data, budget, rng, balance=settings.balance)
         learnt = learn(
             problem,
-            self._settings(data),
+            settings,
             lambda: clone(objective),
             starts.make,
             lambda *found: row_losses(self.batch_loss, data.target.classes, *found),
@@ -451,10 +461,31 @@ DistilledData, default="auto"
             budget,
             generator,
             device,
+            self._resolve_image_shape(n_features),
         )
 
-    def _settings(self, data: Input) -> Settings:
+    def _resolve_image_shape(self, n_features: int) -> tuple[int, int, int] | None:
+        shape = self.image_shape
+        if shape is None:
+            return None
+        numbers = all(isinstance(side, Integral) and int(side) >= 1 for side in shape)
+        if not (len(shape) == 3 and numbers):
+            raise ValueError(
+                f"image_shape={shape!r} must be three positive integers, (channels, height, width)."
+            )
+        channels, height, width = map(int, shape)
+        if channels * height * width != n_features:
+            raise ValueError(
+                f"image_shape={shape!r} has {channels * height * width} values, but X has "
+                f"{n_features} features."
+            )
+        return channels, height, width
+
+    def _settings(self, data: Input, objective: Any) -> Settings:
         numbers = data.target.kind == "numbers"
+        balance = self.class_balance
+        if isinstance(balance, str):
+            balance = objective.balances_classes
         options = TrainingOptions(
             max_iter=None if isinstance(self.max_iter, str) else self.max_iter,
             optimizer=self.optimizer,
@@ -475,7 +506,7 @@ DistilledData, default="auto"
             self.batch_sampling == "importance",
             self.uniform_mixing,
             numbers if isinstance(self.reweight, str) else self.reweight,
-            self.class_balance is True,
+            balance,
         )
 
     def _report(self, found: dict[str, Any]) -> None:

@@ -16,7 +16,12 @@ import numpy as np
 from . import _torch as torch
 from ._calibration import fit_temperature
 from .batches import BatchSampler, balanced_weight
-from .coordinates import Coordinates, plain_coordinates, robust_coordinates
+from .coordinates import (
+    Coordinates,
+    plain_coordinates,
+    robust_coordinates,
+    unit_coordinates,
+)
 from .folds import train_in_folds
 from .initialise import Start
 from .kernel_start import FIT_ROWS, KernelStart, search_rbf
@@ -57,6 +62,8 @@ class Problem:
     generator : torch.Generator
         On the device.
     device : torch.device
+    image_shape : tuple of int or None
+        Channels, height and width of rows that are images.
     """
 
     X: np.ndarray
@@ -69,6 +76,7 @@ class Problem:
     n_support: int
     generator: Any
     device: Any
+    image_shape: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,13 +157,22 @@ def learn(
     -------
     Learnt
     """
+    technique = make_objective()
     splits = held_out_parts(
-        len(problem.X), problem.n_support, settings, problem.generator, problem.kind
+        len(problem.X),
+        problem.n_support,
+        settings,
+        problem.generator,
+        several=technique.folds and problem.kind != "none",
     )
-    coordinates, start = _coordinates_and_scale(problem, settings, splits)
+    if technique.unit_features:
+        coordinates, start = _unit_features(problem, settings)
+    else:
+        coordinates, start = _coordinates_and_scale(problem, settings, splits)
     kernel = replace(problem.kernel, gamma=start.gamma) if problem.search else problem.kernel
+    kernel = replace(kernel, gamma=kernel.gamma / coordinates.length**2)
     data = _training_set(problem, coordinates, splits)
-    few = len(splits) != 1
+    few = len(splits) != 1 and technique.folds
     fixed = RIDGES["few" if few else "many"]
     ridges = (start.ridge, *(r for r in fixed if r != start.ridge)) if few else fixed
     if not splits:
@@ -173,6 +190,7 @@ def learn(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
         ridges=ridges,
+        image_shape=problem.image_shape,
     )
     if few and settings.options.max_iter is None and problem.kind == "classes":
         settings = replace(settings, options=replace(settings.options, max_iter=FEW_STEPS))
@@ -189,16 +207,16 @@ def learn(
 
 
 def held_out_parts(
-    n_rows: int, n_support: int, settings: Settings, generator: Any, kind: str
+    n_rows: int, n_support: int, settings: Settings, generator: Any, *, several: bool
 ) -> list[tuple[Any, Any]]:
-    """Index of training and of held-out rows: several pairs for few rows, else one, or none."""
+    """Index of training and of held-out rows: one pair, for few rows `several`, or none."""
     device = generator.device
     order = torch.randperm(n_rows, generator=generator, device=device)
     part = n_rows // PARTS
     enough = n_rows >= MIN_ROWS and n_rows - part >= n_support
     if not (settings.early_stopping and enough):
         return []
-    if n_rows <= FEW_ROWS and kind != "none":
+    if n_rows <= FEW_ROWS and several:
         parts = list(order.chunk(PARTS))
         return [
             (torch.cat([p for j, p in enumerate(parts) if j != k]), parts[k]) for k in range(PARTS)
@@ -215,9 +233,7 @@ def _coordinates_and_scale(
     if not settings.standardize:
         candidates = [plain_coordinates(n_features)]
     else:
-        order = torch.randperm(len(X), generator=problem.generator, device=problem.device)
-        index = order[:SUMMARY_ROWS].cpu().numpy()
-        sample, weight = X[index], problem.weight.cpu().numpy()[index]
+        sample, weight = _summary(problem)
         rbf_wide = problem.kernel.name == "rbf" and n_features > WIDE
         explained = EXPLAINED if rbf_wide else None
         candidates = [
@@ -255,6 +271,22 @@ def _training_set(
         problem.weight[order],
         None if codes is None else codes[order],
     )
+
+
+def _unit_features(problem: Problem, settings: Settings) -> tuple[Coordinates, KernelStart]:
+    """Coordinates for networks; the kernel, which such techniques do not learn, as it stands."""
+    if settings.standardize:
+        coordinates = unit_coordinates(*_summary(problem), problem.image_shape)
+    else:
+        coordinates = plain_coordinates(problem.X.shape[1])
+    return coordinates, replace(SAFE, gamma=problem.kernel.gamma)
+
+
+def _summary(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that say how features are distributed, and their weights."""
+    order = torch.randperm(len(problem.X), generator=problem.generator, device=problem.device)
+    index = order[:SUMMARY_ROWS].cpu().numpy()
+    return problem.X[index], problem.weight.cpu().numpy()[index]
 
 
 class _Runner:

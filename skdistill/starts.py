@@ -30,10 +30,12 @@ class Starts:
         data: Input,
         budget: int,
         rng: np.random.RandomState,
+        *,
+        balance: bool,
     ) -> None:
         self.rng = rng
         self.budget = budget
-        self.balance = distiller.class_balance is True
+        self.balance = balance
         self.target = data.target
         self.unit = getattr(distiller, "_unit", 1.0), getattr(distiller, "_center", 0.0)
         init = distiller.init

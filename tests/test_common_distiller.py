@@ -7,6 +7,8 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdistill import DatasetDistiller, DistilledClassifier, DistilledRegressor
+from skdistill.networks import MLP
+from skdistill.objectives import DistributionMatching
 
 # Some checks fit fewer rows than the budget, or rows that training cannot help, and are told so.
 pytestmark = [
@@ -24,6 +26,13 @@ FEW = DatasetDistiller(6, max_iter=40, random_state=0)
         DatasetDistiller(4, max_iter=10, random_state=0),
         DatasetDistiller(4, max_iter=5, kernel="linear", random_state=0),
         DatasetDistiller(4, objective="analytic_ridge", random_state=0),
+        DatasetDistiller(
+            4,
+            objective=DistributionMatching(MLP(8)),
+            target_type="classification",
+            max_iter=3,
+            random_state=0,
+        ),
         DistilledClassifier(distiller=FEW),
         DistilledRegressor(distiller=FEW),
     ]

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from skdistill.coordinates import Coordinates, plain_coordinates, robust_coordinates
+from skdistill.coordinates import (
+    Coordinates,
+    plain_coordinates,
+    robust_coordinates,
+    unit_coordinates,
+)
 
 CPU = torch.device("cpu")
 
@@ -82,6 +87,38 @@ def test_one_constant_row_is_finite():
     for per_feature in (True, False):
         coordinates = robust_coordinates(X, np.ones(1), per_feature=per_feature, explained=0.9)
         assert torch.isfinite(coordinates.load(X, torch.float64, CPU)).all()
+
+
+def test_unit_features_are_robust_ones_of_another_length():
+    X = np.random.default_rng(0).lognormal(size=(300, 5)) * 10.0 ** np.arange(-2, 3)
+    X[:, 3] = 7.0
+    unit, row = unit_coordinates(X, np.ones(300)), robust_coordinates(X, np.ones(300))
+    assert unit.length == 2.0  # of four features that vary
+    np.testing.assert_allclose(unit.scale * unit.length, row.scale)
+    np.testing.assert_allclose(unit.center, row.center)
+
+
+def test_channels_have_mean_0_and_deviation_1_by_weight():
+    rng = np.random.default_rng(0)
+    X = rng.normal([[3.0, -2.0]], [[5.0, 0.1]], size=(40, 2)).repeat(12, axis=1)
+    X += rng.normal(size=X.shape)
+    weight = np.arange(40) % 3 + 1.0
+    coordinates = unit_coordinates(X, weight, (2, 3, 4))
+    z = coordinates.load(X, torch.float64, CPU).numpy().reshape(40, 2, 12)
+    for channel in range(2):
+        part, share = z[:, channel], np.repeat(weight, 12)
+        assert np.average(part.ravel(), weights=share) == pytest.approx(0, abs=1e-9)
+        assert np.average(part.ravel() ** 2, weights=share) == pytest.approx(1)
+    assert len(np.unique(coordinates.scale)) == len(np.unique(coordinates.center)) == 2
+
+
+def test_a_constant_channel_has_no_influence():
+    X = np.column_stack([np.random.default_rng(0).normal(size=(20, 4)), np.full((20, 4), 0.1)])
+    coordinates = unit_coordinates(X, np.ones(20), (2, 2, 2))
+    z = coordinates.load(X + 5, torch.float64, CPU)
+    assert (z[:, 4:] == 0).all()
+    np.testing.assert_allclose(coordinates.restore(z + 1)[:, 4:], 0.1)
+    assert coordinates.length == 2.0
 
 
 def test_plain_coordinates_change_nothing():

@@ -250,6 +250,11 @@ def test_an_interruption_keeps_the_best_set(digits):
         ({"max_iter": -1}, "max_iter"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"uniform_mixing": 1.5}, "uniform_mixing"),
+        ({"image_shape": 64}, "image_shape"),
+        ({"image_shape": (8, 8)}, "three positive integers"),
+        ({"image_shape": (1, 8, 8.0)}, "three positive integers"),
+        ({"image_shape": (0, 8, 8)}, "three positive integers"),
+        ({"image_shape": (3, 8, 8)}, "has 192 values, but X has 64 features"),
         ({"n_samples": 5}, "fewer than the 10 classes"),
         ({"init": DistilledData(np.zeros((12, 3)), np.arange(12) % 10)}, "64 features"),
         ({"init": DistilledData(np.zeros((5, 64)), np.arange(5))}, "has 5 rows"),
@@ -272,7 +277,9 @@ def test_bad_data_is_named(digits):
     X, _, y, _ = digits
     with pytest.raises(TypeError, match="TruncatedSVD"):
         quick().fit(sp.csr_matrix(X), y)
-    with pytest.raises(ValueError, match=r"reshape\(1347, 64\)"):
+    with pytest.raises(
+        ValueError, match=r"reshape\(1347, 64\) and, to a DatasetDistiller, image_shape"
+    ):
         quick().fit(X.reshape(-1, 1, 8, 8), y)
     with pytest.raises(ValueError, match="needs classes"):
         quick(objective=KernelRidge(loss="cross_entropy")).fit(X, y.astype(float))

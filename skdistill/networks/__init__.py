@@ -1,5 +1,9 @@
-"""Networks and frozen feature maps for techniques that learn images."""
+"""Networks, many of them run as one, and frozen feature maps, for techniques that learn images."""
 
+from ._architecture import Architecture
+from ._build import build
 from .conv_features import ConvFeatures
+from .convnet import ConvNet
+from .mlp import MLP
 
-__all__ = ["ConvFeatures"]
+__all__ = ["MLP", "Architecture", "ConvFeatures", "ConvNet", "build"]

@@ -2,15 +2,21 @@
 
 from .analytic_ridge import AnalyticRidge
 from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
+from .distribution_matching import DistributionMatching
 from .kernel_ridge import KernelRidge
 
-OBJECTIVES = {"kernel_ridge": KernelRidge, "analytic_ridge": AnalyticRidge}
+OBJECTIVES = {
+    "kernel_ridge": KernelRidge,
+    "analytic_ridge": AnalyticRidge,
+    "distribution_matching": DistributionMatching,
+}
 
 __all__ = [
     "OBJECTIVES",
     "AnalyticRidge",
     "Batch",
     "Context",
+    "DistributionMatching",
     "KernelRidge",
     "Objective",
     "Sample",

@@ -87,6 +87,8 @@ class Context:
         None leaves it to the technique.
     ridges : tuple of float
         Candidates for the ridge, the first one preferred until held-out rows say otherwise.
+    image_shape : tuple of int or None
+        Channels, height and width of rows that are images, of product `n_features`.
     generator : torch.Generator
     device : torch.device
     """
@@ -103,6 +105,7 @@ class Context:
     learning_rate: float = 0.12
     batch_size: int | None = None
     ridges: tuple[float, ...] = (1e-7,)
+    image_shape: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,9 @@ class Objective(BaseEstimator):
     needs_steps: ClassVar[bool] = True  # False: `solve` alone makes the result
     learns_labels: ClassVar[bool] = False  # whether labels may differ from one-hot classes
     sums_over_rows: ClassVar[bool] = True  # whether reweighted batches keep its loss unbiased
+    unit_features: ClassVar[bool] = False  # coordinates: features of size 1 instead of rows
+    balances_classes: ClassVar[bool] = False  # what class_balance="auto" means
+    folds: ClassVar[bool] = True  # whether the stop for few rows is found on several parts
 
     def setup(self, context: Context) -> None:
         """Take the circumstances; raise a ValueError where they do not fit."""

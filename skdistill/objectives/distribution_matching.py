@@ -1,0 +1,196 @@
+r"""Rows whose features have the class means of the real rows' features, in random networks.
+
+With :math:`\phi` the features of a freshly drawn network, a random augmentation A, and the real
+rows B_c of class c in a batch with weights v,
+
+.. math::
+    L(S) = \sum_c \Big\| \frac{\sum_{i \in B_c} v_i\, \phi(A x_i)}{\sum_{i \in B_c} v_i}
+           - \frac{1}{|S_c|} \sum_{j \in S_c} \phi(A s_j) \Big\|^2 .
+
+No network is trained, and the loss needs no second derivative: it is the cheapest of the techniques
+over networks (Zhao & Bilen, 2023). All classes go through a network in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from numbers import Integral
+from typing import Any, ClassVar
+
+from .. import _torch as torch
+from ..networks import Architecture, build
+from ..networks.augmentation import Augmentation, make_augmentation
+from ..support import Support
+from ._network_ridge import TEMPERATURE, NetworkRidge
+from .base import Batch, Context, Objective, Stage, TrainingSet, blockwise
+
+STEPS = 1000
+ROWS_PER_CLASS = 256
+JUDGES = 2  # random networks that scores and importances are taken with
+RATE = 0.25  # of learning_rate: the step of a feature of size 1
+
+
+class DistributionMatching(Objective):
+    r"""Match class means of the features of random networks (DM).
+
+    Parameters
+    ----------
+    network : {"auto", "mlp", "convnet"}, network object or callable, default="auto"
+        What makes features: "auto" is :class:`~skdistill.networks.ConvNet` for images (see
+        `image_shape` of the distiller) and :class:`~skdistill.networks.MLP` for vectors. A function
+        ``(input_shape, n_outputs) -> torch.nn.Module`` makes networks of your own, whose features
+        are the inputs of their last linear layer.
+
+    augment : {"auto"}, str or None, default="auto"
+        Differentiable augmentation of real and learnt images, one draw a step for both: names of
+        "color", "crop", "cutout", "flip", "scale" and "rotate" joined by "_". "auto" takes all
+        of them, without "flip" for images of one channel, and leaves vectors as they are.
+
+    n_networks : int, default=1
+        Fresh networks in a step.
+
+    Notes
+    -----
+    Classes count alike, whatever their weight: rows and batches are balanced unless the distiller's
+    `class_balance` is False. Without a target all rows are one class. Labels stay those of the
+    start, one class a row.
+
+    Rows of a batch count by their weights, and a row of weight 2 as two rows. The weighted means
+    estimate those of all rows with a bias of the order of one over the rows of a class, the usual
+    one of a ratio; importance batches with ``reweight=True`` keep that, while without it the
+    learnt rows move towards what is drawn most.
+
+    For the importance of rows and for scores on held-out rows a ridge regression on the features of
+    two further random networks, drawn once for a fit, stands in for a network trained on the
+    learnt rows. Without a target the score is minus the loss on the held-out rows.
+
+    References
+    ----------
+    .. [1] B. Zhao, H. Bilen. "Dataset Condensation with Distribution Matching". WACV 2023.
+
+    Examples
+    --------
+    >>> from skdistill.networks import ConvNet
+    >>> from skdistill.objectives import DistributionMatching
+    >>> DistributionMatching(network=ConvNet(width=32))
+    DistributionMatching(network=ConvNet(width=32))
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"none", "classes"})
+    unit_features: ClassVar[bool] = True
+    balances_classes: ClassVar[bool] = True
+    folds: ClassVar[bool] = False
+    _architecture: Architecture
+    _augmentation: Augmentation | None
+    _judges: NetworkRidge
+
+    def __init__(
+        self, network: Any = "auto", augment: str | None = "auto", n_networks: int = 1
+    ) -> None:
+        self.network = network
+        self.augment = augment
+        self.n_networks = n_networks
+
+    def setup(self, context: Context) -> None:
+        """Build the network; see `Objective.setup`."""
+        super().setup(context)
+        if not (isinstance(self.n_networks, Integral) and int(self.n_networks) >= 1):
+            raise ValueError(
+                f"n_networks={self.n_networks!r} of DistributionMatching must be a positive "
+                "integer."
+            )
+        self._architecture = build(
+            self.network, context.n_features, context.image_shape, context.n_outputs
+        )
+        generator = context.generator
+        self._augmentation = make_augmentation(self.augment, context.image_shape, generator)
+        self._judges = NetworkRidge(self._architecture, JUDGES, generator)
+
+    def stages(self, max_iter: int | None) -> list[Stage]:
+        """One stage; see `Objective.stages`."""
+        n_steps = STEPS if max_iter is None else max_iter
+        size = self._context.batch_size or ROWS_PER_CLASS * self._context.n_outputs
+        return [Stage("match", n_steps, size, torch.float32, max(1, min(100, n_steps // 12)))]
+
+    def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
+        """See `Objective.start`; each row belongs to the class of its largest target."""
+        if labels is not None:
+            labels = torch.eye(labels.shape[1]).to(labels)[labels.argmax(1)]
+        return Support(rows.clone(), labels)
+
+    def rates(self, stage: Stage, support: Support) -> dict[str, float]:
+        """See `Objective.rates`: a rate for each feature, whatever their number."""
+        return {"rows": RATE * self._context.learning_rate}
+
+    def batch_loss(self, support: Support, batch: Batch, weights: Any) -> Any:
+        """Squared distances of class means in fresh networks; see `Objective.batch_loss`."""
+        params = self._architecture.initial(
+            self.n_networks, self._context.generator, support.rows.dtype
+        )
+        real, learnt = batch.rows, support.rows
+        if self._augmentation is not None:
+            draw = self._augmentation.draw()
+            real, learnt = self._augmentation(real, draw), self._augmentation(learnt, draw)
+        with torch.no_grad():
+            of_real = self._architecture.features(params, real)
+        return mean_distance(
+            class_shares(weights, batch.targets) @ of_real,
+            class_shares(torch.ones_like(learnt[:, 0]), support.labels)
+            @ self._architecture.features(params, learnt),
+            _present(batch.targets, support.labels),
+        )
+
+    def predictor(self, support: Support) -> Callable[[Any], Any]:
+        """Ridge regression on random features; see `Objective.predictor`."""
+        return self._judges.predictor(support.rows, support.labels)
+
+    def temperature(self, support: Support) -> float:
+        """See `Objective.temperature`."""
+        return TEMPERATURE
+
+    def scores(self, support: Support, held_out: TrainingSet) -> dict[Hashable, float]:
+        """See `Objective.scores`; without a target minus the loss in the networks that judge."""
+        if self._context.kind == "classes":
+            return super().scores(support, held_out)
+        share = (held_out.weight / held_out.weight.sum()).to(torch.float32)
+        features = blockwise(
+            lambda rows: self._judges.features(rows).transpose(0, 1), held_out.rows
+        )
+        real = torch.einsum("b,bkf->kf", share, features)
+        learnt = self._judges.features(support.rows).mean(1)
+        return {None: -float((real - learnt).square().sum(1).mean())}
+
+
+def class_shares(weights: Any, targets: Any) -> Any:
+    """Share of each row in the mean of its class, (q, b); zeros for a class without rows.
+
+    Parameters
+    ----------
+    weights : Tensor of shape (b,)
+    targets : Tensor of shape (b, q) or None
+        One-hot classes; None for one class.
+    """
+    weighted = weights[None] if targets is None else targets.T * weights
+    mass = weighted.sum(1, keepdim=True)
+    return weighted / torch.where(mass > 0, mass, torch.ones_like(mass))
+
+
+def mean_distance(real: Any, learnt: Any, present: Any = None) -> Any:
+    """Squared distance of class means, summed over classes and averaged over networks.
+
+    Parameters
+    ----------
+    real, learnt : Tensor of shape (count, q, f)
+        Means of each class, in each network.
+    present : Tensor of shape (q,) or None
+        Classes that count; None for all.
+    """
+    distance = (real - learnt).square().sum(2)
+    return (distance if present is None else distance * present).sum(1).mean()
+
+
+def _present(real: Any, learnt: Any) -> Any:
+    """Classes that have both real and learnt rows."""
+    if real is None:
+        return None
+    return ((real.sum(0) > 0) & (learnt.sum(0) > 0)).to(real.dtype)

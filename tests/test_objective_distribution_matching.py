@@ -1,0 +1,333 @@
+"""Distribution matching: loops over classes, networks and rows as oracle; then on digits."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.model_selection import GridSearchCV, train_test_split
+from torch import nn
+
+from skdistill import DatasetDistiller, DistilledClassifier
+from skdistill.batches import draw_batch
+from skdistill.kernels import Kernel
+from skdistill.networks import MLP, ConvNet
+from skdistill.objectives import Batch, Context, DistributionMatching, TrainingSet
+from skdistill.objectives._network_ridge import NetworkRidge
+from skdistill.objectives.distribution_matching import class_shares
+from skdistill.support import Support
+
+CPU = torch.device("cpu")
+F64 = torch.float64
+IMAGE = (1, 4, 6)
+
+
+def generator(seed=0, device="cpu"):
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+def linear_module(input_shape, n_outputs):
+    """Features are 5 linear maps of the row."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(24, 5, bias=False), nn.Linear(5, n_outputs))
+
+
+NETWORKS = {
+    "linear": linear_module,
+    "mlp": MLP(7, activation="tanh"),
+    "convnet": ConvNet(3, activation="tanh"),
+}
+
+
+def make(network, kind="classes", q=3, m=6, **options):
+    """Objective, support, batch and weights; classes of the batch are of unequal size."""
+    image = IMAGE if isinstance(network, ConvNet) else None
+    objective = DistributionMatching(network, **options)
+    kernel = Kernel("rbf", 1.0)
+    objective.setup(Context(kind, m, 24, q, kernel, generator(), CPU, image_shape=image))
+    g = generator(1)
+    rows = torch.randn(40, 24, generator=g, dtype=F64)
+    codes = torch.randint(2 * q, (40,), generator=g) % (q + 1) % q  # the first one twice as often
+    targets = torch.eye(q, dtype=F64)[codes]
+    weights = torch.rand(40, generator=g, dtype=F64)
+    labels = torch.eye(q, dtype=F64)[torch.arange(m) % q]
+    support = objective.start(torch.randn(m, 24, generator=g, dtype=F64), labels)
+    if kind == "none":
+        return objective, Support(support.rows), Batch(rows, None), weights
+    return objective, support, Batch(rows, targets), weights
+
+
+def same_networks(objective):
+    """Let the next loss draw the networks of the last one."""
+    objective._context.generator.manual_seed(11)
+    if objective._augmentation is not None:
+        objective._augmentation._generator.manual_seed(11)
+
+
+def value(objective, support, batch, weights):
+    same_networks(objective)
+    return objective.batch_loss(support, batch, weights)
+
+
+@pytest.mark.parametrize("n_networks", [1, 3])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_loss_is_that_of_loops(name, n_networks):
+    objective, support, batch, weights = make(NETWORKS[name], n_networks=n_networks, augment=None)
+    found = value(objective, support, batch, weights)
+    same_networks(objective)
+    params = objective._architecture.initial(n_networks, objective._context.generator, F64)
+    expected = 0.0
+    for k in range(n_networks):
+        own = {key: p[k : k + 1] for key, p in params.items()}
+
+        def phi(row, own=own):
+            return objective._architecture.features(own, row[None])[0, 0]
+
+        for c in range(3):
+            total, mass, count, learnt = 0.0, 0.0, 0, 0.0
+            for row, target, weight in zip(batch.rows, batch.targets, weights, strict=True):
+                if target[c] == 1:
+                    total, mass = total + weight * phi(row), mass + weight
+            for row, label in zip(support.rows, support.labels, strict=True):
+                if label[c] == 1:
+                    learnt, count = learnt + phi(row), count + 1
+            expected += float((total / mass - learnt / count).square().sum()) / n_networks
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("augment", [None, "auto"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradient_agrees_with_differences(name, augment):
+    objective, support, batch, weights = make(NETWORKS[name], augment=augment)
+    direction = torch.randn(support.rows.shape, generator=generator(3), dtype=F64)
+    for seed in range(4 if augment and name == "convnet" else 1):  # other operations
+
+        def at(shift, seed=seed):
+            objective._context.generator.manual_seed(seed)
+            if objective._augmentation is not None:
+                objective._augmentation._generator.manual_seed(seed)
+            moved = Support(support.rows + shift * direction, support.labels)
+            return objective.gradients(moved, batch, weights, ["rows"])
+
+        (gradient,) = at(0.0)[1]
+        expected = float(at(1e-5)[0] - at(-1e-5)[0]) / 2e-5
+        assert float((gradient * direction).sum()) == pytest.approx(expected, rel=1e-5, abs=1e-8)
+
+
+def test_weights_are_repetitions():
+    objective, support, batch, _ = make(NETWORKS["convnet"])
+    counts = torch.arange(40) % 3
+    repeated = Batch(*(part.repeat_interleave(counts, 0) for part in batch))
+    heavy = value(objective, support, batch, counts.double())
+    long = value(objective, support, repeated, torch.ones(len(repeated.rows), dtype=F64))
+    torch.testing.assert_close(heavy, long)
+    # The scale of the weights is of no account.
+    torch.testing.assert_close(value(objective, support, batch, 7.0 * counts), heavy)
+
+
+def test_reweighted_importance_batches_keep_the_gradient():
+    objective, support, data, _ = make(NETWORKS["mlp"])
+    data = Batch(data.rows.repeat(10, 1), data.targets.repeat(10, 1))
+    n = len(data.rows)
+    uniform = torch.full((n,), 1 / n, dtype=F64)
+    importance = data.rows[:, 0].exp()  # rows far out on one side
+    importance = importance / importance.sum()
+
+    def gradient(index, weights):
+        same_networks(objective)
+        batch = Batch(data.rows[index], data.targets[index])
+        return objective.gradients(support, batch, weights, ["rows"])[1][0]
+
+    exact = gradient(torch.arange(n), uniform)
+    errors = {}
+    for reweight in (True, False):
+        g, found = generator(5), 0.0
+        for _ in range(60):
+            draw = draw_batch(uniform, importance, 200, 0.3, g, reweight=reweight)
+            found = found + gradient(draw.index, draw.weight) / 60
+        errors[reweight] = float((found - exact).norm() / exact.norm())
+    assert errors[True] < 0.05 and errors[False] > 3 * errors[True]
+
+
+def test_classes_without_rows_do_not_count():
+    objective, support, batch, weights = make(NETWORKS["mlp"])
+    full = value(objective, support, batch, weights)
+    kept = batch.targets[:, 2] == 0
+    part = value(objective, support, Batch(batch.rows[kept], batch.targets[kept]), weights[kept])
+    none = value(
+        objective, Support(support.rows, support.labels * torch.tensor([1, 1, 0])), batch, weights
+    )
+    assert torch.isfinite(part) and 0 < part < full
+    torch.testing.assert_close(part, none)
+
+
+def test_shares_of_one_class():
+    weights = torch.tensor([1.0, 3.0])
+    torch.testing.assert_close(class_shares(weights, None), torch.tensor([[0.25, 0.75]]))
+
+
+def test_without_a_target_all_rows_are_one_class():
+    objective, support, batch, weights = make(NETWORKS["mlp"], kind="none", q=1)
+    one = Batch(batch.rows, torch.ones(40, 1, dtype=F64))
+    labelled = Support(support.rows, torch.ones(6, 1, dtype=F64))
+    torch.testing.assert_close(
+        value(objective, support, batch, weights), value(objective, labelled, one, weights)
+    )
+    near = Support(batch.rows[:20].clone())
+    held_out = TrainingSet(batch.rows, None, weights)
+    assert objective.scores(near, held_out)[None] > objective.scores(support, held_out)[None]
+
+
+def test_soft_labels_of_a_start_become_classes():
+    objective, *_ = make(NETWORKS["mlp"])
+    soft = torch.tensor([[0.2, 0.5, 0.3], [0.9, -0.1, 0.2]], dtype=F64)
+    labels = objective.start(torch.zeros(2, 24, dtype=F64), soft).labels
+    assert labels.tolist() == [[0, 1, 0], [1, 0, 0]]
+
+
+def test_predictor_is_ridge_regression_on_features():
+    objective, support, batch, _ = make(NETWORKS["convnet"])
+    judges = NetworkRidge(objective._architecture, 2, generator(6))
+    predict = judges.predictor(support.rows, support.labels)
+    F = judges.features(support.rows).transpose(0, 1).flatten(1).double()
+    G = judges.features(batch.rows).transpose(0, 1).flatten(1).double()
+    K, mean = F @ F.T, support.labels.mean(0)
+    ridge = 1e-3 * K.diagonal().mean() * torch.eye(6, dtype=F64)
+    expected = mean + G @ F.T @ torch.linalg.inv(K + ridge) @ (support.labels - mean)
+    torch.testing.assert_close(predict(batch.rows), expected, atol=1e-4, rtol=1e-4)
+
+
+# Through the distiller ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X, y, random_state=0, stratify=y)
+
+
+def quick(n_samples=20, network=None, **options):
+    objective = DistributionMatching(network or ConvNet(8))
+    options = {"image_shape": (1, 8, 8), "max_iter": 30, "batch_size": 200, **options}
+    return DatasetDistiller(n_samples, objective=objective, random_state=0, **options)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), None])
+def test_loss_falls_on_digits(digits, shape):
+    X, X_test, y, y_test = digits
+    network = MLP(64) if shape is None else ConvNet(16)
+    distiller = quick(network=network, image_shape=shape, max_iter=150, init="uniform")
+    model = DistilledClassifier(distiller=distiller).fit(X, y)
+    curve = model.distiller_.loss_curve_
+    assert np.mean(curve[-15:]) < 0.7 * np.mean(curve[:15])
+    assert model.score(X_test, y_test) > 0.8
+    assert model.distilled_.X.shape == (20, 64)
+    assert (np.bincount(model.distilled_.y) == 2).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"init": "sensitivity_kmeans"},
+        {"reweight": True},
+        {"class_balance": False},
+        {"batch_sampling": "uniform"},
+        {"optimizer": "sgd"},
+        {"batch_size": "auto", "max_iter": 2},
+        {"standardize": False},
+        {"early_stopping": False},
+        {"network": "auto"},
+        {"network": lambda shape, n: nn.Sequential(nn.Flatten(), nn.Linear(64, n))},
+    ],
+    ids=str,
+)
+def test_options(digits, options):
+    X, _, y, _ = digits
+    distiller = quick(**options).fit(X[:400], y[:400])
+    assert np.isfinite(distiller.distilled_.X).all()
+    assert len(distiller.loss_curve_) == distiller.n_iter_
+
+
+def test_same_seed_same_bits_and_no_torch_in_the_pickle(digits):
+    X, X_test, y, _ = digits
+    state = torch.get_rng_state()
+    first, second = quick().fit(X, y), quick().fit(X, y)
+    assert torch.equal(torch.get_rng_state(), state)
+    np.testing.assert_array_equal(first.distilled_.X, second.distilled_.X)
+    np.testing.assert_array_equal(first.loss_curve_, second.loss_curve_)
+    pickled = pickle.dumps(first)
+    assert len(pickled) < 100_000
+    assert b"torch" not in pickled.replace(b"_torch", b"")
+    np.testing.assert_array_equal(pickle.loads(pickled).transform(X_test), first.transform(X_test))
+
+
+def test_repeated_rows_of_the_data_are_weights(digits):
+    X, _, y, _ = digits
+    X, y = X[:150], y[:150]
+    weight = np.arange(150) % 3
+    weighted = quick().fit(X, y, sample_weight=weight)
+    repeated = quick().fit(X.repeat(weight, axis=0), y.repeat(weight))
+    np.testing.assert_allclose(weighted.distilled_.X, repeated.distilled_.X)
+
+
+def test_one_class_without_a_target(digits):
+    X = digits[0]
+    distiller = quick(max_iter=60, init="uniform").fit(X)
+    assert distiller.distilled_.y is None
+    assert np.mean(distiller.loss_curve_[-10:]) < 0.7 * np.mean(distiller.loss_curve_[:10])
+    assert max(distiller.validation_scores_) > distiller.validation_scores_[0]
+
+
+def test_its_own_parameters_can_be_searched(digits):
+    X, _, y, _ = digits
+    grid = GridSearchCV(
+        DistilledClassifier(distiller=quick(max_iter=3)),
+        {
+            "distiller__objective__network__width": [4, 8],
+            "distiller__objective__augment": ["crop", None],
+        },
+        cv=2,
+    ).fit(X[:300], y[:300])
+    assert grid.best_score_ > 0.5
+
+
+@pytest.mark.parametrize(
+    ("objective", "options", "message"),
+    [
+        (DistributionMatching(n_networks=0), {}, "n_networks=0 of DistributionMatching"),
+        (DistributionMatching(augment="blur"), {}, "augment='blur' is unknown"),
+        (
+            DistributionMatching(augment="crop"),
+            {"image_shape": None},
+            "augment='crop' needs images",
+        ),
+        (DistributionMatching("convnet"), {"image_shape": None}, "give image_shape"),
+        (DistributionMatching("vgg"), {}, "network='vgg' is unknown"),
+        (DistributionMatching(ConvNet(width=0)), {}, "width=0 of ConvNet"),
+    ],
+)
+def test_bad_parameters_are_named(digits, objective, options, message):
+    X, _, y, _ = digits
+    with pytest.raises(ValueError, match=message):
+        quick(**options).set_params(objective=objective).fit(X, y)
+
+
+def test_regression_and_labels_are_refused():
+    X, y = load_diabetes(return_X_y=True)
+    for target in (y, np.stack([y > 100, y > 200], axis=1)):
+        with pytest.raises(ValueError, match="use objective='kernel_ridge'"):
+            DatasetDistiller(5, objective="distribution_matching").fit(X, target)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_cuda(digits):
+    X, _, y, _ = digits
+    distiller = quick(max_iter=60, init="uniform", device="cuda").fit(X, y)
+    assert distiller.device_.startswith("cuda")
+    assert np.mean(distiller.loss_curve_[-10:]) < 0.7 * np.mean(distiller.loss_curve_[:10])
+    again = clone(distiller).fit(X, y)
+    np.testing.assert_allclose(again.distilled_.X, distiller.distilled_.X, atol=1e-3)

@@ -1,0 +1,132 @@
+"""What the engine gives a technique that asks for it by its class attributes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from skdistill import DatasetDistiller
+from skdistill.objectives import Objective
+
+IMAGE = (2, 4, 8)
+
+
+class Seeing(Objective):
+    """Rows go to the mean of the batch; what was seen is kept on the class."""
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
+    unit_features: ClassVar[bool] = True
+    balances_classes: ClassVar[bool] = True
+    folds: ClassVar[bool] = False
+    contexts: ClassVar[list] = []
+    batches: ClassVar[list] = []
+    starts: ClassVar[list] = []
+    held_out: ClassVar[list] = []
+
+    def setup(self, context):
+        super().setup(context)
+        self.contexts.append(context)
+
+    def start(self, rows, labels, scale=None):
+        self.starts.append((rows, labels))
+        return super().start(rows, labels)
+
+    def batch_loss(self, support, batch, weights):
+        self.batches.append(batch)
+        return (support.rows - weights @ batch.rows).square().sum()
+
+    def scores(self, support, held_out):
+        self.held_out.append(len(held_out))
+        return super().scores(support, held_out)
+
+    def predictor(self, support):
+        return lambda rows: -torch.cdist(rows, support.rows.to(rows)) @ support.labels.to(rows)
+
+
+@pytest.fixture
+def seen():
+    for found in (Seeing.contexts, Seeing.batches, Seeing.starts, Seeing.held_out):
+        found.clear()
+    return Seeing
+
+
+@pytest.fixture(scope="module")
+def unbalanced_digits():
+    X, y = load_digits(return_X_y=True)
+    kept = (y > 1) | (np.arange(len(y)) % 10 == 0)
+    return X[kept], y[kept]
+
+
+def fit(X, y, **options):
+    return DatasetDistiller(
+        20, objective=Seeing(), max_iter=12, batch_size=400, random_state=0, **options
+    ).fit(X, y)
+
+
+def test_images_come_with_channels_of_size_1(unbalanced_digits, seen):
+    X, y = unbalanced_digits
+    fit(X, y, image_shape=list(IMAGE), class_balance=False)
+    (context,) = seen.contexts
+    assert context.image_shape == IMAGE and context.n_features == 64
+    rows = torch.cat([batch.rows for batch in seen.batches]).reshape(-1, 2, 32)
+    torch.testing.assert_close(rows.mean((0, 2)), torch.zeros(2), atol=0.05, rtol=0)
+    torch.testing.assert_close(rows.std((0, 2)), torch.ones(2), atol=0.05, rtol=0)
+
+
+def test_vectors_come_with_features_of_size_1(unbalanced_digits, seen):
+    X, y = unbalanced_digits
+    fit(X[:, 20:22], y, class_balance=False)
+    assert seen.contexts[0].image_shape is None
+    rows = torch.cat([batch.rows for batch in seen.batches])
+    assert (rows.median(0).values.abs() < 0.5).all()
+    assert ((rows.std(0) > 0.9) & (rows.std(0) < 1.5)).all()
+
+
+@pytest.mark.parametrize("balance", ["auto", False])
+def test_classes_are_balanced_where_the_technique_asks(unbalanced_digits, seen, balance):
+    fit(*unbalanced_digits, class_balance=balance, batch_sampling="uniform")
+    share = torch.stack([batch.targets.mean(0) for batch in seen.batches]).mean(0)
+    (_, labels), *_ = seen.starts
+    if balance == "auto":
+        torch.testing.assert_close(
+            share.double(), torch.full((10,), 0.1).double(), atol=0.01, rtol=0
+        )
+        assert (labels.sum(0) == 2).all()
+    else:
+        assert (share[:2] < 0.03).all()
+        assert labels.sum(0).tolist() != [2] * 10
+
+
+def test_one_part_is_held_out_where_the_technique_asks(unbalanced_digits, seen):
+    X, y = unbalanced_digits
+    assert len(X) < 2000  # else one part anyway
+    fit(X, y, validation_fraction=0.1)
+    assert len(seen.contexts) == 1
+    assert set(seen.held_out) == {round(0.1 * len(np.unique(X, axis=0)))}
+
+
+def test_the_map_does_not_depend_on_the_unit_of_the_rows(unbalanced_digits, seen):
+    # The kernel of `transform` is the same function of scaled rows for all techniques.
+    X, y = unbalanced_digits
+    X = X[:, 10:30]
+    networks, ridge = (
+        DatasetDistiller(20, objective=objective, max_iter=0, random_state=0, kernel="laplacian")
+        .fit(X, y)
+        .kernel_(*(torch.ones(1, 1), torch.zeros(1, 1)))
+        for objective in (Seeing(), "analytic_ridge")
+    )
+    n_varying = (X.std(0) > 0).sum()
+    assert float(networks.log()) * n_varying == pytest.approx(float(ridge.log()))
+
+
+def test_rows_and_way_back_are_those_of_the_user(unbalanced_digits, seen):
+    X, y = unbalanced_digits
+    distiller = DatasetDistiller(
+        20, objective=Seeing(), init="uniform", max_iter=0, image_shape=IMAGE, random_state=0
+    ).fit(X, y)
+    for row in distiller.distilled_.X:
+        assert np.abs(X - row).max(1).min() < 1e-4
