@@ -101,7 +101,7 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     n_features_in_ : int
         Number of features seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of features seen during `fit`, where all are strings.
 
     See Also
@@ -243,7 +243,7 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         Returns
         -------
         callable
-            Tensor (b, n_features_in_) of pixels -> Tensor (b, n_features_out) of features.
+            Tensor (b, n_features) of pixels -> Tensor (b, n_features_out) of features.
         """
         check_is_fitted(self)
         return self.map_.on(device, torch.float32 if dtype is None else dtype)
