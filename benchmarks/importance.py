@@ -229,7 +229,7 @@ def picture(done: dict, tables: list[str], steps: list[int], seeds: int):
         axis.set_xlabel("gain in score (± 2 standard errors)")
         axis.set_xscale("symlog", linthresh=0.01)
         axis.tick_params(axis="x", labelsize=7)
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=8, loc="lower right")  # the least crowded corner
     return figure
 
 
