@@ -147,6 +147,22 @@ def as_tensor(array: np.ndarray) -> Any:
     return torch.from_numpy(array)
 
 
+def check_two_dimensional(X: Any) -> None:
+    """Raise a ValueError that shows the reshape where rows are arrays themselves."""
+    shape: tuple[int, ...] = getattr(X, "shape", ())
+    if len(shape) > 2:
+        reshape = f"X.reshape({shape[0]}, {int(np.prod(shape[1:]))})"
+        if len(shape) == 4:
+            reshape += (
+                " and, where there is such a parameter, image_shape=(channels, height, width), "
+                "after X.transpose(0, 3, 1, 2) if the channels are last"
+            )
+        raise ValueError(
+            f"Found array with dim {len(shape)}: X of shape {tuple(shape)}, but rows must be "
+            f"vectors; pass {reshape}."
+        )
+
+
 def float_type(dtype: np.dtype) -> np.dtype:
     """Float type of features: float32 for half and single precision, float64 for all others."""
     return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)

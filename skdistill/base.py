@@ -21,7 +21,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ._rows import Moments, Units, float_type
+from ._rows import Moments, Units, check_two_dimensional, float_type
 from ._targets import TARGET_TYPES, Target, encode_target
 from .data import DistilledData
 from .kernels.functions import KERNELS, Kernel, resolve_kernel
@@ -176,7 +176,7 @@ class BaseDistiller(
         return self.target_type
 
     def _read_arrays(self, X: Any, y: Any) -> tuple[Any, Any, np.ndarray | None]:
-        _check_two_dimensional(X)
+        check_two_dimensional(X)
         checks = {"accept_sparse": self._accept_sparse, "dtype": "numeric"}
         # NaN and infinity are found while the moments are computed, which saves a pass over X.
         checks["ensure_all_finite"] = False
@@ -212,7 +212,7 @@ class BaseDistiller(
 
     def _features(self, X: Any) -> Any:
         """Check the input of `transform`, and encode it with the fitted preprocessor."""
-        _check_two_dimensional(X)
+        check_two_dimensional(X)
         checks = {"accept_sparse": self._accept_sparse, "dtype": "numeric"}
         if self.preprocessor is None:
             return validate_data(self, X, reset=False, **checks)
@@ -369,18 +369,3 @@ class KernelRidgePredictor:
         landmarks, device = self._distiller._map, self._distiller.device
         outputs = landmarks.product(features, self.dual_coef, np.dtype(np.float64), device)
         return outputs + self.intercept
-
-
-def _check_two_dimensional(X: Any) -> None:
-    shape: tuple[int, ...] = getattr(X, "shape", ())
-    if len(shape) > 2:
-        reshape = f"X.reshape({shape[0]}, {int(np.prod(shape[1:]))})"
-        if len(shape) == 4:
-            reshape += (
-                " and, to a DatasetDistiller, image_shape=(channels, height, width), after "
-                "X.transpose(0, 3, 1, 2) if the channels are last"
-            )
-        raise ValueError(
-            f"Found array with dim {len(shape)}: X of shape {tuple(shape)}, but rows must be "
-            f"vectors; pass {reshape}."
-        )

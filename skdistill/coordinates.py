@@ -21,6 +21,7 @@ import numpy as np
 from . import _torch as torch
 from ._device import for_each_block, tile_rows
 from ._rows import as_tensor
+from .networks._units import channel_units
 
 _QUARTILES = 1.349  # quartile distance of a standard normal variable
 
@@ -127,13 +128,7 @@ def unit_coordinates(
     if image_shape is None:
         center, scale = _robust_units(X, share)
     else:
-        pixels = X.shape[1] // image_shape[0]
-        channels = (share @ X).reshape(-1, pixels), (share @ X**2).reshape(-1, pixels)
-        mean, square = (part.mean(1) for part in channels)
-        deviation = np.sqrt(np.maximum(square - mean**2, 0))
-        # Twice the digits are lost here: the difference of squares leaves half of them.
-        deviation[~(deviation > 1e-7 * np.abs(mean))] = np.inf
-        center, scale = np.repeat(mean, pixels), np.repeat(deviation, pixels)
+        center, scale = channel_units(X, share, image_shape)
     return Coordinates(center, scale, length=_length(scale))
 
 

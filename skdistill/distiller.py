@@ -14,9 +14,11 @@ from sklearn.base import _fit_context, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from . import _torch as torch
 from ._device import resolve_device
+from ._network_predictor import NetworkPredictor
 from ._predictor import describe
 from ._rows import Moments, Rows, Units, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input, KernelRidgePredictor
@@ -25,6 +27,7 @@ from .data import DistilledData
 from .kernels.functions import Kernel
 from .kernels.ridge import RidgeFit
 from .learning import Learnt, Problem, Settings, learn
+from .networks import check_image_shape
 from .objectives import OBJECTIVES
 from .optimizers import OPTIMIZERS
 from .starts import Starts
@@ -119,7 +122,7 @@ DistilledData, default="auto"
     early_stopping : bool, default=True
         Hold out rows to choose the ridge and the step to stop at. Up to 2,000 rows are held out in
         five parts in turn, and all of them are used in the end. With fewer than 25 rows, nothing is
-        held out.
+        held out, nor with a technique that keeps its last rows, as `DistributionMatching` does.
 
     validation_fraction : float in (0, 1), default=0.1
         Share that is held out of more rows than that, at most 2,000.
@@ -369,9 +372,7 @@ DistilledData, default="auto"
         rows = merge_equal_rows(data.features, data.target.identity, data.sample_weight)
         n_classes = 0 if data.target.classes is None else len(data.target.classes)
         budget = self._resolve_budget(len(rows), n_classes)
-        objective = (
-            OBJECTIVES[self.objective]() if isinstance(self.objective, str) else self.objective
-        )
+        objective = self._technique()
         problem = self._problem(data, rows, moments, budget, device, rng)
         settings = self._settings(data, objective)
         self._say(f"{len(rows)} distinct rows of {len(data.features)}", self._began)
@@ -384,29 +385,36 @@ DistilledData, default="auto"
             lambda *found: row_losses(self.batch_loss, data.target.classes, *found),
             float_type(data.features.dtype),
         )
+        self._kind, self._seed = data.target.kind, int(rng.randint(2**31))
         self._store(learnt, data, problem)
         self.device_ = str(device)
         return self
 
-    def make_predictor(self) -> KernelRidgePredictor:
-        """Return the kernel ridge predictor that the rows were learnt for.
+    def make_predictor(self) -> Any:
+        """Return the predictor that the rows were learnt for.
 
         Returns
         -------
-        KernelRidgePredictor
+        KernelRidgePredictor or NetworkPredictor
             Its ``predict(X)`` gives real-valued outputs: a column for each class, label or output.
+            Techniques over networks train one on the rows, whose outputs are probabilities.
 
         Raises
         ------
         ValueError
             If the distiller was fitted without a target.
         """
-        fit = getattr(self, "_fit", None)
-        return (
-            super().make_predictor()
-            if fit is None
-            else KernelRidgePredictor(self, fit, self.temperature_)
-        )
+        check_is_fitted(self)
+        if self._fit is not None:
+            return KernelRidgePredictor(self, self._fit, self.temperature_)
+        shape = check_image_shape(self.image_shape, self.n_features_in_)
+        estimator = self._technique().make_estimator(self._kind, shape, self.device, self._seed)
+        if estimator is None:
+            return super().make_predictor()
+        return NetworkPredictor(self, estimator)
+
+    def _technique(self) -> Any:
+        return OBJECTIVES[self.objective]() if isinstance(self.objective, str) else self.objective
 
     # From parameters to the problem ----------------------------------------------------------
 
@@ -461,25 +469,8 @@ DistilledData, default="auto"
             budget,
             generator,
             device,
-            self._resolve_image_shape(n_features),
+            check_image_shape(self.image_shape, n_features),
         )
-
-    def _resolve_image_shape(self, n_features: int) -> tuple[int, int, int] | None:
-        shape = self.image_shape
-        if shape is None:
-            return None
-        numbers = all(isinstance(side, Integral) and int(side) >= 1 for side in shape)
-        if not (len(shape) == 3 and numbers):
-            raise ValueError(
-                f"image_shape={shape!r} must be three positive integers, (channels, height, width)."
-            )
-        channels, height, width = map(int, shape)
-        if channels * height * width != n_features:
-            raise ValueError(
-                f"image_shape={shape!r} has {channels * height * width} values, but X has "
-                f"{n_features} features."
-            )
-        return channels, height, width
 
     def _settings(self, data: Input, objective: Any) -> Settings:
         numbers = data.target.kind == "numbers"

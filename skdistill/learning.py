@@ -165,6 +165,8 @@ def learn(
         problem.generator,
         several=technique.folds and problem.kind != "none",
     )
+    if not technique.keeps_best:
+        splits = []
     if technique.unit_features:
         coordinates, start = _unit_features(problem, settings)
     else:

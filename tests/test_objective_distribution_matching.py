@@ -15,8 +15,8 @@ from torch import nn
 from skdistill import DatasetDistiller, DistilledClassifier
 from skdistill.batches import draw_batch
 from skdistill.kernels import Kernel
-from skdistill.networks import MLP, ConvNet
-from skdistill.objectives import Batch, Context, DistributionMatching, TrainingSet
+from skdistill.networks import MLP, ConvNet, NetworkClassifier
+from skdistill.objectives import Batch, Context, DistributionMatching
 from skdistill.objectives._network_ridge import NetworkRidge
 from skdistill.objectives.distribution_matching import class_shares
 from skdistill.support import Support
@@ -176,9 +176,6 @@ def test_without_a_target_all_rows_are_one_class():
     torch.testing.assert_close(
         value(objective, support, batch, weights), value(objective, labelled, one, weights)
     )
-    near = Support(batch.rows[:20].clone())
-    held_out = TrainingSet(batch.rows, None, weights)
-    assert objective.scores(near, held_out)[None] > objective.scores(support, held_out)[None]
 
 
 def test_soft_labels_of_a_start_become_classes():
@@ -200,6 +197,34 @@ def test_predictor_is_ridge_regression_on_features():
     torch.testing.assert_close(predict(batch.rows), expected, atol=1e-4, rtol=1e-4)
 
 
+def test_predictor_is_a_network_trained_on_the_rows(digits):
+    X, X_test, y, y_test = digits
+    kept = (y != 3) | (np.arange(len(y)) % 7 == 0)
+    X, y = X[kept], np.array([f"digit {label}" for label in y[kept]])
+    weight = np.arange(len(X)) % 2 + 1.0
+    model = DistilledClassifier(distiller=quick(augment=None)).fit(X, y, sample_weight=weight)
+    distiller, small = model.distiller_, model.distilled_
+    # The same network on the same rows in the units of all rows, which are those of its channel.
+    share = weight / weight.sum()
+    mean = share @ X.mean(1)
+    deviation = np.sqrt(share @ ((X - mean) ** 2).mean(1))
+    network = NetworkClassifier(
+        ConvNet(8), image_shape=(1, 8, 8), standardize=False, random_state=distiller._seed
+    ).fit((small.X - mean) / deviation, small.y, small.sample_weight)
+    found = model.predict_proba(X_test)
+    np.testing.assert_allclose(found.sum(1), 1)
+    np.testing.assert_allclose(found, network.predict_proba((X_test - mean) / deviation), atol=2e-3)
+    assert (model.predict(X_test) == [f"digit {label}" for label in y_test]).mean() > 0.75
+    # Made anew, and from a pickle, it is the same.
+    again = pickle.loads(pickle.dumps(distiller)).make_predictor()
+    np.testing.assert_array_equal(again.predict(X_test), distiller.make_predictor().predict(X_test))
+
+
+def test_no_predictor_without_a_target(digits):
+    with pytest.raises(ValueError, match="no target"):
+        quick(max_iter=1).fit(digits[0]).make_predictor()
+
+
 # Through the distiller ---------------------------------------------------------------------------
 
 
@@ -209,8 +234,8 @@ def digits():
     return train_test_split(X, y, random_state=0, stratify=y)
 
 
-def quick(n_samples=20, network=None, **options):
-    objective = DistributionMatching(network or ConvNet(8))
+def quick(n_samples=20, network=None, augment="auto", **options):
+    objective = DistributionMatching(network or ConvNet(8), augment)
     options = {"image_shape": (1, 8, 8), "max_iter": 30, "batch_size": 200, **options}
     return DatasetDistiller(n_samples, objective=objective, random_state=0, **options)
 
@@ -223,7 +248,8 @@ def test_loss_falls_on_digits(digits, shape):
     model = DistilledClassifier(distiller=distiller).fit(X, y)
     curve = model.distiller_.loss_curve_
     assert np.mean(curve[-15:]) < 0.7 * np.mean(curve[:15])
-    assert model.score(X_test, y_test) > 0.8
+    start = DistilledClassifier(distiller=clone(distiller).set_params(max_iter=0)).fit(X, y)
+    assert model.score(X_test, y_test) > start.score(X_test, y_test) + 0.03
     assert model.distilled_.X.shape == (20, 64)
     assert (np.bincount(model.distilled_.y) == 2).all()
 
@@ -278,7 +304,7 @@ def test_one_class_without_a_target(digits):
     distiller = quick(max_iter=60, init="uniform").fit(X)
     assert distiller.distilled_.y is None
     assert np.mean(distiller.loss_curve_[-10:]) < 0.7 * np.mean(distiller.loss_curve_[:10])
-    assert max(distiller.validation_scores_) > distiller.validation_scores_[0]
+    assert distiller.validation_scores_ == []
 
 
 def test_its_own_parameters_can_be_searched(digits):

@@ -130,3 +130,15 @@ def test_rows_and_way_back_are_those_of_the_user(unbalanced_digits, seen):
     ).fit(X, y)
     for row in distiller.distilled_.X:
         assert np.abs(X - row).max(1).min() < 1e-4
+
+
+def test_nothing_is_held_out_where_the_last_rows_are_kept(unbalanced_digits, seen):
+    class KeepsTheLast(Seeing):
+        keeps_best: ClassVar[bool] = False
+
+    X, y = unbalanced_digits
+    distiller = DatasetDistiller(20, objective=KeepsTheLast(), max_iter=12, random_state=0).fit(
+        X, y
+    )
+    assert seen.held_out == [] and distiller.validation_scores_ == []
+    assert distiller.n_iter_ == 12

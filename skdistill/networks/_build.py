@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from math import prod
+from numbers import Integral
 from typing import Any
 
 from ._architecture import Architecture
@@ -12,6 +12,41 @@ from .convnet import ConvNet
 from .mlp import MLP
 
 NETWORKS = {"mlp": MLP, "convnet": ConvNet}
+
+
+def check_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int] | None:
+    """Check a parameter `image_shape`; None stays None.
+
+    Parameters
+    ----------
+    image_shape : sequence of int or None
+        Channels, height and width.
+    n_features : int
+
+    Returns
+    -------
+    tuple of int or None
+
+    Raises
+    ------
+    ValueError
+        If these are not three positive integers of product `n_features`.
+    """
+    if image_shape is None:
+        return None
+    numbers = all(isinstance(side, Integral) and int(side) >= 1 for side in image_shape)
+    if not (len(image_shape) == 3 and numbers):
+        raise ValueError(
+            f"image_shape={image_shape!r} must be three positive integers, (channels, height, "
+            "width)."
+        )
+    channels, height, width = map(int, image_shape)
+    if channels * height * width != n_features:
+        raise ValueError(
+            f"image_shape={image_shape!r} has {channels * height * width} values, but X has "
+            f"{n_features} features."
+        )
+    return channels, height, width
 
 
 def build(
@@ -50,11 +85,7 @@ def build(
     >>> architecture.outputs(params, torch.zeros(10, 8)).shape
     torch.Size([5, 10, 3])
     """
-    if image_shape is not None and prod(image_shape) != n_features:
-        raise ValueError(
-            f"image_shape={image_shape!r} has {prod(image_shape)} values, but rows have "
-            f"{n_features}."
-        )
+    image_shape = check_image_shape(image_shape, n_features)
     if isinstance(network, str):
         if network == "auto":
             network = "mlp" if image_shape is None else "convnet"

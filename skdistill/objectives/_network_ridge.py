@@ -1,6 +1,6 @@
 r"""What a technique over networks is judged by while it trains: ridge regression on their features.
 
-Training a network on the learnt rows at each look would cost more than the training looked at. The
+Training a network on the learnt rows at each refreshment would cost more than the rest. The
 features of a few random networks, fixed for a fit, give a predictor in closed form: with the mean
 of the inner products of their features as kernel K and one-hot labels Y of the m learnt rows,
 

@@ -157,6 +157,7 @@ class Objective(BaseEstimator):
     sums_over_rows: ClassVar[bool] = True  # whether reweighted batches keep its loss unbiased
     unit_features: ClassVar[bool] = False  # coordinates: features of size 1 instead of rows
     balances_classes: ClassVar[bool] = False  # what class_balance="auto" means
+    keeps_best: ClassVar[bool] = True  # False: nothing is held out, the last rows are kept
     folds: ClassVar[bool] = True  # whether the stop for few rows is found on several parts
 
     def setup(self, context: Context) -> None:
@@ -227,6 +228,16 @@ class Objective(BaseEstimator):
     def predictor(self, support: Support) -> Callable[[Any], Any]:
         """Model induced by the support: coordinates (k, width) -> outputs (k, q)."""
         raise NotImplementedError(f"{type(self).__name__} must implement predictor.")
+
+    def make_estimator(
+        self, kind: str, image_shape: tuple[int, int, int] | None, device: str, seed: int
+    ) -> Any:
+        """Estimator that the learnt rows are meant for, to be trained on them once at the end.
+
+        It sees rows in coordinates, and must not need `setup`. None, the default, is kernel ridge
+        regression with the kernel and the dual coefficients of the support.
+        """
+        return None
 
     def temperature(self, support: Support) -> float:
         """Divisor of the outputs before the softmax that makes them probabilities."""

@@ -13,20 +13,20 @@ over networks (Zhao & Bilen, 2023). All classes go through a network in one call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar
 
 from .. import _torch as torch
-from ..networks import Architecture, build
+from ..networks import Architecture, NetworkClassifier, build
 from ..networks.augmentation import Augmentation, make_augmentation
 from ..support import Support
 from ._network_ridge import TEMPERATURE, NetworkRidge
-from .base import Batch, Context, Objective, Stage, TrainingSet, blockwise
+from .base import Batch, Context, Objective, Stage
 
 STEPS = 1000
 ROWS_PER_CLASS = 256
-JUDGES = 2  # random networks that scores and importances are taken with
+JUDGES = 2  # random networks that importances are taken with
 RATE = 0.25  # of learning_rate: the step of a feature of size 1
 
 
@@ -60,9 +60,11 @@ class DistributionMatching(Objective):
     one of a ratio; importance batches with ``reweight=True`` keep that, while without it the
     learnt rows move towards what is drawn most.
 
-    For the importance of rows and for scores on held-out rows a ridge regression on the features of
-    two further random networks, drawn once for a fit, stands in for a network trained on the
-    learnt rows. Without a target the score is minus the loss on the held-out rows.
+    For the importance of rows a ridge regression on the features of two further random networks,
+    drawn once for a fit, stands in for a network trained on the learnt rows. Nothing is held out:
+    as in the paper the last rows are kept, since cheap scores choose no better ones. What
+    ``DistilledClassifier(estimator=None)`` trains in the end is a
+    :class:`~skdistill.networks.NetworkClassifier` with the same `network` and `augment`.
 
     References
     ----------
@@ -80,6 +82,7 @@ class DistributionMatching(Objective):
     unit_features: ClassVar[bool] = True
     balances_classes: ClassVar[bool] = True
     folds: ClassVar[bool] = False
+    keeps_best: ClassVar[bool] = False
     _architecture: Architecture
     _augmentation: Augmentation | None
     _judges: NetworkRidge
@@ -144,21 +147,24 @@ class DistributionMatching(Objective):
         """Ridge regression on random features; see `Objective.predictor`."""
         return self._judges.predictor(support.rows, support.labels)
 
+    def make_estimator(
+        self, kind: str, image_shape: tuple[int, int, int] | None, device: str, seed: int
+    ) -> Any:
+        """Return networks trained by the public protocol; see `Objective.make_estimator`."""
+        if kind != "classes":
+            return None
+        return NetworkClassifier(
+            self.network,
+            image_shape=image_shape,
+            augment=self.augment,
+            standardize=False,  # they see coordinates
+            device=device,
+            random_state=seed,
+        )
+
     def temperature(self, support: Support) -> float:
         """See `Objective.temperature`."""
         return TEMPERATURE
-
-    def scores(self, support: Support, held_out: TrainingSet) -> dict[Hashable, float]:
-        """See `Objective.scores`; without a target minus the loss in the networks that judge."""
-        if self._context.kind == "classes":
-            return super().scores(support, held_out)
-        share = (held_out.weight / held_out.weight.sum()).to(torch.float32)
-        features = blockwise(
-            lambda rows: self._judges.features(rows).transpose(0, 1), held_out.rows
-        )
-        real = torch.einsum("b,bkf->kf", share, features)
-        learnt = self._judges.features(support.rows).mean(1)
-        return {None: -float((real - learnt).square().sum(1).mean())}
 
 
 def class_shares(weights: Any, targets: Any) -> Any:
