@@ -101,7 +101,8 @@ def _capped(importance: np.ndarray, budget: float) -> np.ndarray:
         probabilities[~positive] = (budget - positive.sum()) / (~positive).sum()
         return probabilities
     # Divided before it is multiplied: the budget over a denormal sum would be infinite.
-    probabilities = importance / importance.sum() * budget
+    probabilities = importance / importance.sum()
+    probabilities *= budget
     certain = np.zeros(len(importance), dtype=bool)
     while True:
         over = probabilities >= 1
@@ -134,7 +135,7 @@ def systematic_draw(
     int ndarray of shape (m,)
         The rows drawn, in the order of the comb; m is the rounded sum of probabilities.
     """
-    certain = probabilities[order] >= 1
+    certain = (probabilities >= 1)[order]
     walk = order[~certain] if certain.any() else order
     cumulative = probabilities[walk]
     np.cumsum(cumulative, out=cumulative)

@@ -75,8 +75,9 @@ def kmeans_sensitivities(
         return share
     a = 16 * (np.log(n_clusters) + 2) * approx_factor
     cluster_cost = np.bincount(label, weights=row_cost, minlength=n_clusters)
-    share *= 4 * a / cost * cluster_cost[label] + 4
-    share += (2 * a / cost) * row_cost
+    share *= (4 * a / cost * cluster_cost + 4)[label]
+    row_cost *= 2 * a / cost
+    share += row_cost
     return share
 
 
@@ -90,7 +91,7 @@ def kmeans_scores(clustering: Clustering, weight: np.ndarray, approx_factor: flo
     bound = kmeans_sensitivities(
         clustering.distance2, clustering.label, weight, len(clustering.centres), approx_factor
     )
-    clipped = np.minimum(bound, 1.0)
+    clipped = np.minimum(bound, 1.0) if bound.max() > 1 else bound  # which spares a copy
     return Scores(clipped, bound, clustering.label, clustering.distance2, calibrated=True)
 
 
