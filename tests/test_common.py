@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from checks_by_name import TRANSFORMER_CHECKS
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -52,19 +53,8 @@ def test_estimator_checks(estimator, check):
 
 # Checks that check_estimator leaves out -----------------------------------------------------------
 
-BY_NAME = (
-    "check_param_validation",
-    "check_set_output_transform",
-    "check_set_output_transform_pandas",
-    "check_global_output_transform_pandas",
-    "check_transformer_get_feature_names_out",
-    "check_transformer_get_feature_names_out_pandas",
-    "check_dataframe_column_names_consistency",
-    "check_inplace_ensure_writeable",
-)
 
-
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", TRANSFORMER_CHECKS)
 @pytest.mark.parametrize(
     "estimator",
     [

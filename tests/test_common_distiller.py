@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from checks_by_name import TRANSFORMER_CHECKS
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -41,19 +42,7 @@ def test_common_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "check_param_validation",
-        "check_set_output_transform",
-        "check_set_output_transform_pandas",
-        "check_global_output_transform_pandas",
-        "check_transformer_get_feature_names_out",
-        "check_transformer_get_feature_names_out_pandas",
-        "check_dataframe_column_names_consistency",
-        "check_inplace_ensure_writeable",
-    ],
-)
+@pytest.mark.parametrize("name", TRANSFORMER_CHECKS)
 def test_checks_that_must_be_called_by_name(name):
     estimator = DatasetDistiller(4, max_iter=2, random_state=0)
     getattr(estimator_checks, name)("DatasetDistiller", estimator)

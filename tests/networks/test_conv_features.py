@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checks_by_name import TRANSFORMER_CHECKS
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
@@ -255,18 +256,6 @@ def test_common_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "check_param_validation",
-        "check_set_output_transform",
-        "check_set_output_transform_pandas",
-        "check_global_output_transform_pandas",
-        "check_transformer_get_feature_names_out",
-        "check_transformer_get_feature_names_out_pandas",
-        "check_dataframe_column_names_consistency",
-        "check_inplace_ensure_writeable",
-    ],
-)
+@pytest.mark.parametrize("name", TRANSFORMER_CHECKS)
 def test_checks_that_must_be_called_by_name(name):
     getattr(estimator_checks, name)("ConvFeatures", ConvFeatures(n_filters=8, random_state=0))
