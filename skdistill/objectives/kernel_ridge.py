@@ -67,6 +67,11 @@ class KernelRidge(Objective):
         "auto" is the cross-entropy for classes and the squared error for anything else. Without a
         target it is the error of the Nystroem approximation, whatever is given here.
 
+    dropout : float in [0, 1), default=0
+        Share of the coordinates of real rows that is set to 0, others at random in each step of
+        cross-entropy; the rest grows so that lengths stay. It keeps rows of hundreds of dense
+        features, such as `~skdistill.networks.ConvFeatures`, from being learnt by heart.
+
     References
     ----------
     .. [1] T. Nguyen, Z. Chen, J. Lee, "Dataset Meta-Learning from Kernel Ridge-Regression", ICLR
@@ -84,9 +89,10 @@ class KernelRidge(Objective):
     kinds: ClassVar[frozenset[str]] = frozenset({"none", "classes", "multilabel", "numbers"})
     learns_labels: ClassVar[bool] = True
 
-    def __init__(self, reg: str | float = "auto", loss: str = "auto") -> None:
+    def __init__(self, reg: str | float = "auto", loss: str = "auto", dropout: float = 0.0) -> None:
         self.reg = reg
         self.loss = loss
+        self.dropout = dropout
 
     def setup(self, context: Context) -> None:
         """Settle loss, labels and ridge; see `Objective.setup`."""
@@ -129,6 +135,10 @@ class KernelRidge(Objective):
         number = isinstance(self.reg, Real) and math.isfinite(self.reg) and self.reg > 0
         if self.reg != "auto" and not number:
             raise ValueError(f"reg={self.reg!r} of KernelRidge must be 'auto' or positive.")
+        if not (isinstance(self.dropout, Real) and 0 <= self.dropout < 1):
+            raise ValueError(
+                f"dropout={self.dropout!r} of KernelRidge must be a number from 0 to below 1."
+            )
         if self.loss == "cross_entropy" and context.kind != "classes":
             raise ValueError(
                 f"loss='cross_entropy' of KernelRidge needs classes as y, got {context.kind}; use "
@@ -244,6 +254,8 @@ class KernelRidge(Objective):
         head: Any = SquaredError()
         if self._cross_entropy:
             head = CrossEntropy(support["log_temperature"], self._smoothing)
+            if self.dropout:
+                batch = self._dropped(batch)
         if self._stage == "dual":
             a, b = support["dual"], support["intercept"]
             found = self._steps.direct(support, a, b, batch, weights, head)
@@ -255,6 +267,14 @@ class KernelRidge(Objective):
             if self._seen == SMOOTHING_STEPS:
                 self._adapt_smoothing()
         return head.value, found
+
+    def _dropped(self, batch: Batch) -> Batch:
+        """Batch with a share of its coordinates at 0."""
+        kept = torch.empty_like(batch.rows)
+        kept.bernoulli_(1 - self.dropout, generator=self._context.generator)
+        # Squared lengths stay what they were on average.
+        kept.mul_(batch.rows).div_(math.sqrt(1 - self.dropout))
+        return Batch(kept, batch.targets)
 
     # Predictor and scores --------------------------------------------------------------------
 
