@@ -99,7 +99,9 @@ DistilledData, default="auto"
         Steps; 0 keeps the start. "auto" is left to the technique and the number of rows.
 
     batch_size : int or "auto", default="auto"
-        Real rows in a step. "auto" is 1,024, or five times the learnt rows while labels are solved.
+        Real rows in a step. "auto" is 1,024, or five times the learnt rows while labels are solved;
+        with ``kernel="linear"`` and up to 2,048 features it is all rows while the loss is squared,
+        through their second moments: exact, and no dearer for many rows.
 
     learning_rate : float, default=0.12
         Distance that a row moves in a step at first, in units of the kernel's width.

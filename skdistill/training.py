@@ -180,6 +180,9 @@ class Trainer:
         self._live: Support | None = None
         self._values: list[Any] = []
         self._rows: Any = None
+        everything = batches.sample(len(data))
+        self._whole = Sample(data, everything.index, everything.weight)
+        self._batchless = False
         self._snapshots: dict[tuple[int, int], Support] | None = {} if keep_all else None
 
     def return_to(self, stop: Stop) -> None:
@@ -219,6 +222,7 @@ class Trainer:
             Step to end at, before the last one.
         """
         objective, result = self.objective, self.result
+        self._batchless = stage.batch_size is None
         support = objective.begin(stage, result.support, self._sample())
         result.support, self._live, self._best = support.clone(), support, None
         rates = objective.rates(stage, support)
@@ -241,11 +245,8 @@ class Trainer:
                     break
             if step % self._options.refresh_every == 0:
                 self._refresh(support, step / stage.n_steps)
-            draw = self._batches.draw(stage.batch_size, step / stage.n_steps)
-            batch = self.data.take(draw.index, stage.dtype, self._memory(len(draw.index)))
-            value, gradients = objective.gradients(
-                support, batch, draw.weight.to(stage.dtype), names
-            )
+            batch, weights = self._batch(stage, step)
+            value, gradients = objective.gradients(support, batch, weights, names)
             self._fix(support, names, gradients)
             optimizer.step(gradients, cosine(step, stage.n_steps))
             objective.after_step(support)
@@ -271,6 +272,14 @@ class Trainer:
         elif self.held_out is None and self._live is not None and self._live.is_finite():
             self.result.support = self._live.clone()
 
+    def _batch(self, stage: Stage, step: int) -> tuple[Any, Any]:
+        """Batch of a step and its weights; all rows, and None, where the stage has no batches."""
+        if stage.batch_size is None:
+            return self._whole, None
+        draw = self._batches.draw(stage.batch_size, step / stage.n_steps)
+        batch = self.data.take(draw.index, stage.dtype, self._memory(len(draw.index)))
+        return batch, draw.weight.to(stage.dtype)
+
     def _memory(self, n_rows: int) -> Any:
         """Memory for the rows of a batch: fetching fresh pages would cost as much as the copy."""
         if self._rows is None or len(self._rows) != n_rows:
@@ -278,6 +287,9 @@ class Trainer:
         return self._rows
 
     def _sample(self) -> Sample:
+        """Rows to solve labels on."""
+        if self._batchless:
+            return self._whole
         draw = self._batches.sample(SAMPLE_ROWS)
         return Sample(self.data, draw.index, draw.weight)
 
@@ -312,7 +324,7 @@ class Trainer:
 
     def _refresh(self, support: Support, progress: float) -> None:
         """Take the losses of the real rows under the induced predictor as importances."""
-        if self._losses is None or not self._batches.importance:
+        if self._batchless or self._losses is None or not self._batches.importance:
             return
         objective, losses = self.objective, self._losses
         objective.solve(support, self._sample())

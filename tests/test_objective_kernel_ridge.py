@@ -254,6 +254,26 @@ def test_repeated_support_rows_are_solved():
     assert torch.isfinite(value) and torch.isfinite(gradients[0]).all()
 
 
+def test_dropout_leaves_lengths_and_is_that_of_the_generator():
+    objective, support, data, sample = make("classes", q=3, stage=1)
+    objective.dropout = 0.25
+    batch = Batch(data.rows, data.targets)
+    dropped = objective._dropped(Batch(torch.ones(4000, 3).to(F64), None)).rows
+    assert dropped.unique().tolist() == pytest.approx([0.0, 0.75**-0.5])
+    assert float(dropped.square().mean()) == pytest.approx(1, abs=0.03)
+    names = ["rows", "dual"]
+    objective._context.generator.manual_seed(7)
+    value, gradients = objective.gradients(support, batch, sample.weight, names)
+    objective._context.generator.manual_seed(7)
+    same = objective._dropped(batch)
+    assert not torch.equal(same.rows, batch.rows)
+    objective.dropout = 0.0
+    expected, plain = objective.gradients(support, same, sample.weight, names)
+    torch.testing.assert_close(value, expected)
+    for found, other in zip(gradients, plain, strict=True):
+        torch.testing.assert_close(found, other)
+
+
 def test_smoothing_follows_the_gap_between_errors():
     objective, *_ = make("classes", stage=1)
     objective.expect(0.8)
@@ -271,6 +291,8 @@ def test_smoothing_follows_the_gap_between_errors():
         ({"reg": "small"}, "numbers", "reg='small'"),
         ({"loss": "hinge"}, "classes", "loss='hinge' of KernelRidge is unknown"),
         ({"loss": "cross_entropy"}, "numbers", "needs classes as y"),
+        ({"dropout": 1.0}, "classes", "dropout=1.0 of KernelRidge must be"),
+        ({"dropout": "much"}, "classes", "dropout='much'"),
     ],
 )
 def test_bad_parameters(parameters, kind, message):

@@ -116,7 +116,9 @@ class Stage:
     ----------
     name : str
     n_steps : int
-    batch_size : int
+    batch_size : int or None
+        None: no batches. Each step, like everything else in the stage, sees all rows: `gradients`
+        gets a `Sample`, the same object at every step, in place of a batch, and no weights.
     dtype : torch.dtype
         That rows, batch and learnables are in.
     check_every : int
@@ -125,7 +127,7 @@ class Stage:
 
     name: str
     n_steps: int
-    batch_size: int
+    batch_size: int | None
     dtype: Any
     check_every: int = 100
 
@@ -208,11 +210,12 @@ class Objective(BaseEstimator):
         raise NotImplementedError(f"{type(self).__name__} must implement batch_loss.")
 
     def gradients(
-        self, support: Support, batch: Batch, weights: Any, names: list[str]
+        self, support: Support, batch: Any, weights: Any, names: list[str]
     ) -> tuple[Any, list[Any]]:
         """Loss and its gradients in the named learnables, by autograd from `batch_loss`.
 
-        A technique that knows its derivatives overrides this one instead.
+        A technique that knows its derivatives overrides this one instead, as one must whose stages
+        have no batches.
         """
         learnables = [support[name].requires_grad_() for name in names]
         try:

@@ -5,6 +5,9 @@ dual coefficients a are learnt. For a squared loss the labels need no learning r
 the best ones solve a ridge problem on the batch, and by the envelope theorem the gradient in the
 rows is that at fixed coefficients (variable projection). For classes the cross-entropy of
 softmax(f / T) follows, with a, b and T learnt directly.
+
+With the linear kernel, squared losses see the rows through their moments, and steps need no batches
+(see `_gram`).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any, ClassVar
 
 from .. import _torch as torch
 from ..support import Support
+from . import _gram
 from ._autograd import AutogradSteps
 from ._heads import CrossEntropy, SquaredError
 from ._labels import LabelSystem, cholesky_solve, label_system
@@ -38,6 +42,7 @@ DUAL_STEPS = (1200, 6000)  # least and most steps of cross-entropy
 DUAL_WORK = 400_000  # steps times rows: few rows need many steps, and those are cheap
 BATCH = 1024
 ROWS_PER_SUPPORT = 5  # batch rows for each learnt row, or a label solve fits the batch's noise
+GRAM_WIDTH = 2048  # most features of a linear kernel whose moments replace the rows
 DUAL_RATE = 0.02  # relative to the root mean square of the coefficients
 OTHER_RATE = 0.02  # of log scales, intercept, labels and log temperature
 START_TEMPERATURE = 0.1
@@ -62,6 +67,11 @@ class KernelRidge(Objective):
         "auto" is the cross-entropy for classes and the squared error for anything else. Without a
         target it is the error of the Nystroem approximation, whatever is given here.
 
+    dropout : float in [0, 1), default=0
+        Share of the coordinates of real rows that is set to 0, others at random in each step of
+        cross-entropy; the rest grows so that lengths stay. It keeps rows of hundreds of dense
+        features, such as `~skdistill.networks.ConvFeatures`, from being learnt by heart.
+
     References
     ----------
     .. [1] T. Nguyen, Z. Chen, J. Lee, "Dataset Meta-Learning from Kernel Ridge-Regression", ICLR
@@ -79,9 +89,10 @@ class KernelRidge(Objective):
     kinds: ClassVar[frozenset[str]] = frozenset({"none", "classes", "multilabel", "numbers"})
     learns_labels: ClassVar[bool] = True
 
-    def __init__(self, reg: str | float = "auto", loss: str = "auto") -> None:
+    def __init__(self, reg: str | float = "auto", loss: str = "auto", dropout: float = 0.0) -> None:
         self.reg = reg
         self.loss = loss
+        self.dropout = dropout
 
     def setup(self, context: Context) -> None:
         """Settle loss, labels and ridge; see `Objective.setup`."""
@@ -102,6 +113,8 @@ class KernelRidge(Objective):
         self._plan = self._stage_names(context)
         self._stage = ""
         self._system: LabelSystem | None = None
+        self._whole: Sample | None = None  # what the moments are of
+        self._moments: _gram.Moments | None = None
         self._smoothing, self._hits, self._seen = 0.0, 0.0, 0
         self._held_out_error: float | None = None
 
@@ -122,6 +135,10 @@ class KernelRidge(Objective):
         number = isinstance(self.reg, Real) and math.isfinite(self.reg) and self.reg > 0
         if self.reg != "auto" and not number:
             raise ValueError(f"reg={self.reg!r} of KernelRidge must be 'auto' or positive.")
+        if not (isinstance(self.dropout, Real) and 0 <= self.dropout < 1):
+            raise ValueError(
+                f"dropout={self.dropout!r} of KernelRidge must be a number from 0 to below 1."
+            )
         if self.loss == "cross_entropy" and context.kind != "classes":
             raise ValueError(
                 f"loss='cross_entropy' of KernelRidge needs classes as y, got {context.kind}; use "
@@ -133,7 +150,9 @@ class KernelRidge(Objective):
     def stages(self, max_iter: int | None) -> list[Stage]:
         """Variable projection, and for classes cross-entropy; see `Objective.stages`."""
         m = self._context.n_support
-        large = self._context.batch_size or max(BATCH, ROWS_PER_SUPPORT * m)
+        large = None
+        if not self._sees_moments():
+            large = self._context.batch_size or max(BATCH, ROWS_PER_SUPPORT * m)
         if len(self._plan) == 1:
             n_steps = SOLVE_STEPS if max_iter is None else max_iter
             return [Stage(self._plan[0], n_steps, large, torch.float64, _check_every(n_steps))]
@@ -148,6 +167,13 @@ class KernelRidge(Objective):
             Stage("solve", warm, large, torch.float64, _check_every(warm)),
             Stage("dual", direct, small, torch.float32, _check_every(direct)),
         ]
+
+    def _sees_moments(self) -> bool:
+        """Whether moments of all rows take the place of batches, where those would be large."""
+        context = self._context
+        squared = self._plan[0] != "labels" or not self._cross_entropy
+        small = context.batch_size is None and context.n_features <= GRAM_WIDTH
+        return context.kernel.name == "linear" and squared and small
 
     def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
         """See `Objective.start`; `scale` (width,) or (1,) is that of the RBF kernel."""
@@ -174,6 +200,8 @@ class KernelRidge(Objective):
     def begin(self, stage: Stage, support: Support, sample: Sample) -> Support:
         """See `Objective.begin`; cross-entropy starts from a label solve."""
         self._stage, self._hits, self._seen = stage.name, 0.0, 0
+        if stage.batch_size is None and sample is not self._whole:
+            self._whole, self._moments = sample, _gram.moments(sample)
         if stage.name != "dual":
             return support.to(stage.dtype)
         support = support.to(torch.float64)
@@ -200,10 +228,12 @@ class KernelRidge(Objective):
     # Steps -----------------------------------------------------------------------------------
 
     def gradients(
-        self, support: Support, batch: Batch, weights: Any, names: list[str]
+        self, support: Support, batch: Any, weights: Any, names: list[str]
     ) -> tuple[Any, list[Any]]:
         """Loss and gradients, derived by hand for the RBF kernel; see `Objective.gradients`."""
-        if self._stage == "solve":
+        if isinstance(batch, Sample):
+            value, found = self._of_moments(support)
+        elif self._stage == "solve":
             mu = float(support["ridge"])
             value, found = self._steps.solved(support, batch, weights, mu)
         elif self._stage == "subspace":
@@ -212,10 +242,20 @@ class KernelRidge(Objective):
             value, found = self._with_head(support, batch, weights)
         return value, [found.get(name) for name in names]
 
+    def _of_moments(self, support: Support) -> tuple[Any, dict[str, Any]]:
+        assert self._moments is not None  # made when the stage began
+        if self._stage == "solve":
+            return _gram.solved(support, self._moments, float(support["ridge"]))
+        if self._stage == "subspace":
+            return _gram.subspace(support, self._moments, self._label_ridge)
+        return _gram.labelled(support, self._moments, self._label_ridge)
+
     def _with_head(self, support: Support, batch: Batch, weights: Any) -> tuple[Any, dict]:
         head: Any = SquaredError()
         if self._cross_entropy:
             head = CrossEntropy(support["log_temperature"], self._smoothing)
+            if self.dropout:
+                batch = self._dropped(batch)
         if self._stage == "dual":
             a, b = support["dual"], support["intercept"]
             found = self._steps.direct(support, a, b, batch, weights, head)
@@ -227,6 +267,14 @@ class KernelRidge(Objective):
             if self._seen == SMOOTHING_STEPS:
                 self._adapt_smoothing()
         return head.value, found
+
+    def _dropped(self, batch: Batch) -> Batch:
+        """Batch with a share of its coordinates at 0."""
+        kept = torch.empty_like(batch.rows)
+        kept.bernoulli_(1 - self.dropout, generator=self._context.generator)
+        # Squared lengths stay what they were on average.
+        kept.mul_(batch.rows).div_(math.sqrt(1 - self.dropout))
+        return Batch(kept, batch.targets)
 
     # Predictor and scores --------------------------------------------------------------------
 
@@ -295,6 +343,8 @@ class KernelRidge(Objective):
         self._hits, self._seen = 0.0, 0
 
     def _label_system(self, support: Support, sample: Sample) -> LabelSystem:
+        if self._moments is not None and sample is self._whole:
+            return _gram.label_system(self._moments, support.rows)
         K_SS = self._steps.support_kernel(support)
         return label_system(lambda rows: self._steps.kernel(rows, support), K_SS, sample)
 
