@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from . import _torch as torch
 from .batches import BatchSampler
+from .objectives._feed import Feed
 from .objectives.base import Objective, Sample, Stage, TrainingSet, blockwise
 from .optimizers import cosine, make_optimizer
 from .support import Support
@@ -174,12 +175,12 @@ class Trainer:
         keep_all: bool = False,
     ) -> None:
         self.objective, self.data, self.held_out = objective, data, held_out
-        self._batches, self._options, self._losses = batches, options, losses
+        self._batches, self._options = batches, options
+        self._feed = Feed(data, batches, losses)
         self.result = TrainingResult(support.clone())
         self._best: tuple[float, Support, Stop] | None = None
         self._live: Support | None = None
         self._values: list[Any] = []
-        self._rows: Any = None
         self._snapshots: dict[tuple[int, int], Support] | None = {} if keep_all else None
 
     def return_to(self, stop: Stop) -> None:
@@ -239,13 +240,10 @@ class Trainer:
                 if self._options.patience is not None and unimproved >= self._options.patience:
                     result.status = "stopped_early"
                     break
-            if step % self._options.refresh_every == 0:
-                self._refresh(support, step / stage.n_steps)
-            draw = self._batches.draw(stage.batch_size, step / stage.n_steps)
-            batch = self.data.take(draw.index, stage.dtype, self._memory(len(draw.index)))
-            value, gradients = objective.gradients(
-                support, batch, draw.weight.to(stage.dtype), names
-            )
+            if objective.needs_batches and step % self._options.refresh_every == 0:
+                self._refresh(support)
+            batch, weights = self._feed.draw(stage.batch_size, stage.dtype, step / stage.n_steps)
+            value, gradients = objective.gradients(support, batch, weights, names)
             self._fix(support, names, gradients)
             optimizer.step(gradients, cosine(step, stage.n_steps))
             objective.after_step(support)
@@ -271,15 +269,9 @@ class Trainer:
         elif self.held_out is None and self._live is not None and self._live.is_finite():
             self.result.support = self._live.clone()
 
-    def _memory(self, n_rows: int) -> Any:
-        """Memory for the rows of a batch: fetching fresh pages would cost as much as the copy."""
-        if self._rows is None or len(self._rows) != n_rows:
-            self._rows = self.data.rows.new_empty((n_rows, self.data.rows.shape[1]))
-        return self._rows
-
     def _sample(self) -> Sample:
         draw = self._batches.sample(SAMPLE_ROWS)
-        return Sample(self.data, draw.index, draw.weight)
+        return Sample(self.data, draw.index, draw.weight, self._feed)
 
     def _healthy(self, support: Support, since: int) -> bool:
         """Whether losses of the stage and support are finite."""
@@ -310,20 +302,14 @@ class Trainer:
             )
         return best > before + self._options.tol
 
-    def _refresh(self, support: Support, progress: float) -> None:
+    def _refresh(self, support: Support) -> None:
         """Take the losses of the real rows under the induced predictor as importances."""
-        if self._losses is None or not self._batches.importance:
+        if not self._feed.by_importance:
             return
-        objective, losses = self.objective, self._losses
+        objective = self.objective
         objective.solve(support, self._sample())
         objective.choose(support, None)
-        predict, temperature = objective.predictor(support), objective.temperature(support)
-
-        def of_rows(index: Any) -> Any:
-            outputs = blockwise(lambda block: predict(self.data.rows[block]), index)
-            return losses(outputs, temperature, index)
-
-        self._batches.refresh(of_rows)
+        self._feed.refresh(objective.predictor(support), objective.temperature(support))
 
     @staticmethod
     def _fix(support: Support, names: list[str], gradients: list[Any]) -> None:

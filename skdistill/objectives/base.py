@@ -131,11 +131,15 @@ class Stage:
 
 
 class Sample(NamedTuple):
-    """Rows of a training set by index (k,), with weights (k,) that sum to about 1."""
+    """Rows of a training set by index (k,), with weights (k,) that sum to about 1.
+
+    During training `feed` draws batches of the set as the loop does; see `Feed`.
+    """
 
     data: TrainingSet
     index: Any
     weight: Any
+    feed: Any = None
 
     def blocks(self, dtype: Any) -> Iterator[tuple[Batch, Any]]:
         """Batches and their weights, block by block, in a float type."""
@@ -157,6 +161,7 @@ class Objective(BaseEstimator):
     sums_over_rows: ClassVar[bool] = True  # whether reweighted batches keep its loss unbiased
     unit_features: ClassVar[bool] = False  # coordinates: features of size 1 instead of rows
     balances_classes: ClassVar[bool] = False  # what class_balance="auto" means
+    needs_batches: ClassVar[bool] = True  # False: real rows are used in `begin` alone
     keeps_best: ClassVar[bool] = True  # False: nothing is held out, the last rows are kept
     folds: ClassVar[bool] = True  # whether the stop for few rows is found on several parts
 
@@ -238,6 +243,13 @@ class Objective(BaseEstimator):
         regression with the kernel and the dual coefficients of the support.
         """
         return None
+
+    def learnt_parameters(self, support: Support) -> dict[str, Any]:
+        """Parameters of the constructor that training has replaced, plain values; none by default.
+
+        A copy with these is what `make_estimator` is called on.
+        """
+        return {}
 
     def temperature(self, support: Support) -> float:
         """Divisor of the outputs before the softmax that makes them probabilities."""
