@@ -62,24 +62,30 @@ def tile_rows(n_columns: int, device: Any) -> int:
 
 
 def for_each_block(
-    work: Callable[[int, int], None], n_rows: int, block: int, *, parallel: bool = False
+    work: Callable[[int, int], None],
+    n_rows: int,
+    block: int,
+    *,
+    parallel: bool = False,
+    what: str = "rows",
 ) -> None:
     """Call ``work(start, stop)`` over all rows; halve the block when memory runs out.
 
     `work` must keep its result only as its last action, so that a block that failed half-way can
     be done again. With `parallel` blocks run in as many threads as PyTorch uses, each on one core:
     operations on a tile that fits a core's cache are too short to be shared out themselves. Calls
-    of `work` must then not depend on each other.
+    of `work` must then not depend on each other. `what` the blocks consist of is for the warning.
     """
     n_parts = min(torch.get_num_threads(), -(-n_rows // block)) if parallel else 1
     if n_parts <= 1:
-        _run_blocks(work, 0, n_rows, block)
+        _run_blocks(work, 0, n_rows, block, what)
         return
 
     def part(number: int) -> None:
         # OpenMP keeps this limit for each calling thread: nobody else's setting changes.
         with _thread_pools().limit(limits=1, user_api="openmp"):
-            _run_blocks(work, n_rows * number // n_parts, n_rows * (number + 1) // n_parts, block)
+            start, end = (n_rows * k // n_parts for k in (number, number + 1))
+            _run_blocks(work, start, end, block, what)
 
     with ThreadPoolExecutor(n_parts) as executor:
         list(executor.map(part, range(n_parts)))
@@ -91,7 +97,9 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _run_blocks(work: Callable[[int, int], None], start: int, end: int, block: int) -> None:
+def _run_blocks(
+    work: Callable[[int, int], None], start: int, end: int, block: int, what: str
+) -> None:
     while start < end:
         stop = min(end, start + block)
         try:
@@ -103,7 +111,7 @@ def _run_blocks(work: Callable[[int, int], None], start: int, end: int, block: i
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             warnings.warn(
-                f"Out of memory: going on with blocks of {block} rows.",
+                f"Out of memory: going on with blocks of {block} {what}.",
                 RuntimeWarning,
                 stacklevel=2,
             )

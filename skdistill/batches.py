@@ -190,6 +190,11 @@ class BatchSampler:
         self._shares, self._sums = self._uniform, self._uniform_sums
         self._everything = torch.arange(len(weight), device=weight.device)
 
+    @property
+    def shares(self) -> Any:
+        """Shares (n,) of the rows in the weight."""
+        return self._uniform
+
     def draw(self, size: int, progress: float = 0.0) -> Draw:
         """Batch of `size` rows; all rows, with their weights, where there are no more.
 

@@ -58,8 +58,8 @@ class DatasetDistiller(BaseDistiller):
         Number of rows to learn; a float in (0, 1) is a share of the distinct rows of positive
         weight. More rows than there are gives a UserWarning and as many as there are.
 
-    objective : {"kernel_ridge", "analytic_ridge", "distribution_matching"} or objective object, \
-default="kernel_ridge"
+    objective : {"kernel_ridge", "analytic_ridge", "distribution_matching", "trajectory_matching"} \
+or objective object, default="kernel_ridge"
         The technique: see `skdistill.objectives`.
 
     init : {"auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans"}, distiller or \
@@ -172,6 +172,9 @@ DistilledData, default="auto"
     distilled_ : DistilledData
         The learnt rows. `targets` holds the real-valued labels that kernel ridge regression
         reproduces the predictor from; `y` the nearest label of the user's type.
+
+    objective_ : objective object
+        The technique, with the parameters that it has learnt itself.
 
     alpha_ : float
         Ridge that belongs to `targets`.
@@ -388,6 +391,7 @@ DistilledData, default="auto"
             float_type(data.features.dtype),
         )
         self._kind, self._seed = data.target.kind, int(rng.randint(2**31))
+        self.objective_ = clone(objective).set_params(**learnt.parameters)
         self._store(learnt, data, problem)
         self.device_ = str(device)
         return self
@@ -410,7 +414,7 @@ DistilledData, default="auto"
         if self._fit is not None:
             return KernelRidgePredictor(self, self._fit, self.temperature_)
         shape = check_image_shape(self.image_shape, self.n_features_in_)
-        estimator = self._technique().make_estimator(self._kind, shape, self.device, self._seed)
+        estimator = self.objective_.make_estimator(self._kind, shape, self.device, self._seed)
         if estimator is None:
             return super().make_predictor()
         return NetworkPredictor(self, estimator)

@@ -113,6 +113,8 @@ class Learnt:
     temperature : float or None
         Of the softmax that makes outputs probabilities, from held-out rows of classes.
     result : TrainingResult
+    parameters : dict
+        Of the technique's constructor: those that training has replaced.
     """
 
     rows: np.ndarray
@@ -124,6 +126,7 @@ class Learnt:
     factor: np.ndarray
     temperature: float | None
     result: TrainingResult
+    parameters: dict[str, Any]
 
 
 StartFunction = Callable[[TrainingSet, Coordinates, float], Start]
@@ -431,6 +434,7 @@ def _in_user_units(
         unit,
         _calibrated(objective.temperature(support), result),
         result,
+        objective.learnt_parameters(support),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from . import _torch as torch
 from .batches import BatchSampler
+from .objectives._feed import Feed
 from .objectives.base import Objective, Sample, Stage, TrainingSet, blockwise
 from .optimizers import cosine, make_optimizer
 from .support import Support
@@ -174,14 +175,14 @@ class Trainer:
         keep_all: bool = False,
     ) -> None:
         self.objective, self.data, self.held_out = objective, data, held_out
-        self._batches, self._options, self._losses = batches, options, losses
+        self._batches, self._options = batches, options
+        self._feed = Feed(data, batches, losses)
         self.result = TrainingResult(support.clone())
         self._best: tuple[float, Support, Stop] | None = None
         self._live: Support | None = None
         self._values: list[Any] = []
-        self._rows: Any = None
         everything = batches.sample(len(data))
-        self._whole = Sample(data, everything.index, everything.weight)
+        self._whole = Sample(data, everything.index, everything.weight, self._feed)
         self._batchless = False
         self._snapshots: dict[tuple[int, int], Support] | None = {} if keep_all else None
 
@@ -243,8 +244,8 @@ class Trainer:
                 if self._options.patience is not None and unimproved >= self._options.patience:
                     result.status = "stopped_early"
                     break
-            if step % self._options.refresh_every == 0:
-                self._refresh(support, step / stage.n_steps)
+            if not self._batchless and step % self._options.refresh_every == 0:
+                self._refresh(support)
             batch, weights = self._batch(stage, step)
             value, gradients = objective.gradients(support, batch, weights, names)
             self._fix(support, names, gradients)
@@ -276,22 +277,14 @@ class Trainer:
         """Batch of a step and its weights; all rows, and None, where the stage has no batches."""
         if stage.batch_size is None:
             return self._whole, None
-        draw = self._batches.draw(stage.batch_size, step / stage.n_steps)
-        batch = self.data.take(draw.index, stage.dtype, self._memory(len(draw.index)))
-        return batch, draw.weight.to(stage.dtype)
-
-    def _memory(self, n_rows: int) -> Any:
-        """Memory for the rows of a batch: fetching fresh pages would cost as much as the copy."""
-        if self._rows is None or len(self._rows) != n_rows:
-            self._rows = self.data.rows.new_empty((n_rows, self.data.rows.shape[1]))
-        return self._rows
+        return self._feed.draw(stage.batch_size, stage.dtype, step / stage.n_steps)
 
     def _sample(self) -> Sample:
         """Rows to solve labels on."""
         if self._batchless:
             return self._whole
         draw = self._batches.sample(SAMPLE_ROWS)
-        return Sample(self.data, draw.index, draw.weight)
+        return Sample(self.data, draw.index, draw.weight, self._feed)
 
     def _healthy(self, support: Support, since: int) -> bool:
         """Whether losses of the stage and support are finite."""
@@ -322,20 +315,14 @@ class Trainer:
             )
         return best > before + self._options.tol
 
-    def _refresh(self, support: Support, progress: float) -> None:
+    def _refresh(self, support: Support) -> None:
         """Take the losses of the real rows under the induced predictor as importances."""
-        if self._batchless or self._losses is None or not self._batches.importance:
+        if not self._feed.by_importance:
             return
-        objective, losses = self.objective, self._losses
+        objective = self.objective
         objective.solve(support, self._sample())
         objective.choose(support, None)
-        predict, temperature = objective.predictor(support), objective.temperature(support)
-
-        def of_rows(index: Any) -> Any:
-            outputs = blockwise(lambda block: predict(self.data.rows[block]), index)
-            return losses(outputs, temperature, index)
-
-        self._batches.refresh(of_rows)
+        self._feed.refresh(objective.predictor(support), objective.temperature(support))
 
     @staticmethod
     def _fix(support: Support, names: list[str], gradients: list[Any]) -> None:

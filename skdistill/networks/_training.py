@@ -84,19 +84,58 @@ def train_networks(
             x = rows[index]
             if augmentation is not None:
                 x = augmentation(x, augmentation.draw(len(x)))
-            leaves = {name: p.requires_grad_() for name, p in params.items()}
-            losses = loss(architecture.outputs(leaves, x), targets[index]) * weight[index]
-            value = losses.mean(1).sum()  # a sum over networks: none sees another
-            gradients = torch.autograd.grad(value, list(leaves.values()))
-            with torch.no_grad():
-                total += losses.detach().sum()
-                for (name, p), gradient in zip(params.items(), gradients, strict=True):
-                    p.requires_grad_(False)
-                    gradient = gradient + recipe.weight_decay * p
-                    velocity[name].mul_(recipe.momentum).add_(gradient)
-                    p.sub_(velocity[name], alpha=rate)
+            losses = descend(
+                architecture, params, velocity, x, targets[index], weight[index], loss, recipe, rate
+            )
+            total += losses.sum()
         curve.append(total / (len(rows) * len(losses)))
     return params, torch.stack(curve).tolist() if curve else []
+
+
+def descend(
+    architecture: Architecture,
+    params: Parameters,
+    velocity: Parameters,
+    rows: Any,
+    targets: Any,
+    weight: Any,
+    loss: Callable[[Any, Any], Any],
+    recipe: Recipe,
+    rate: float,
+) -> Any:
+    """Move networks by one step of stochastic gradient descent, in place.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    params, velocity : dict of str to Tensor of shape (count, ...)
+        Changed.
+    rows : Tensor of shape (b, d)
+    targets : Tensor of shape (b, ...)
+    weight : Tensor of shape (b,)
+        A network descends along the mean of its weighted losses.
+    loss : callable
+        Outputs (count, b, q) and targets (b, ...) -> losses (count, b).
+    recipe : Recipe
+        Momentum and weight decay.
+    rate : float
+
+    Returns
+    -------
+    Tensor of shape (count, b)
+        Weighted losses before the step.
+    """
+    leaves = {name: p.requires_grad_() for name, p in params.items()}
+    losses = loss(architecture.outputs(leaves, rows), targets) * weight
+    value = losses.mean(1).sum()  # a sum over networks: none sees another
+    gradients = torch.autograd.grad(value, list(leaves.values()))
+    with torch.no_grad():
+        for (name, p), gradient in zip(params.items(), gradients, strict=True):
+            p.requires_grad_(False)
+            gradient = gradient + recipe.weight_decay * p
+            velocity[name].mul_(recipe.momentum).add_(gradient)
+            p.sub_(velocity[name], alpha=rate)
+    return losses.detach()
 
 
 def network_outputs(architecture: Architecture, params: Parameters, rows: Any) -> Any:

@@ -4,11 +4,13 @@ from .analytic_ridge import AnalyticRidge
 from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
 from .distribution_matching import DistributionMatching
 from .kernel_ridge import KernelRidge
+from .trajectory_matching import TrajectoryMatching
 
 OBJECTIVES = {
     "kernel_ridge": KernelRidge,
     "analytic_ridge": AnalyticRidge,
     "distribution_matching": DistributionMatching,
+    "trajectory_matching": TrajectoryMatching,
 }
 
 __all__ = [
@@ -22,4 +24,5 @@ __all__ = [
     "Sample",
     "Stage",
     "TrainingSet",
+    "TrajectoryMatching",
 ]

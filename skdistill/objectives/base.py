@@ -133,11 +133,15 @@ class Stage:
 
 
 class Sample(NamedTuple):
-    """Rows of a training set by index (k,), with weights (k,) that sum to about 1."""
+    """Rows of a training set by index (k,), with weights (k,) that sum to about 1.
+
+    During training `feed` draws batches of the set as the loop does; see `Feed`.
+    """
 
     data: TrainingSet
     index: Any
     weight: Any
+    feed: Any = None
 
     def blocks(self, dtype: Any) -> Iterator[tuple[Batch, Any]]:
         """Batches and their weights, block by block, in a float type."""
@@ -241,6 +245,13 @@ class Objective(BaseEstimator):
         regression with the kernel and the dual coefficients of the support.
         """
         return None
+
+    def learnt_parameters(self, support: Support) -> dict[str, Any]:
+        """Parameters of the constructor that training has replaced, plain values; none by default.
+
+        A copy with these is what `make_estimator` is called on.
+        """
+        return {}
 
     def temperature(self, support: Support) -> float:
         """Divisor of the outputs before the softmax that makes them probabilities."""

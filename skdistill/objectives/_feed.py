@@ -1,0 +1,89 @@
+"""Batches of real rows with their importance, for the training loop and for a technique itself.
+
+A technique that trains models of its own on real rows, before the loop begins, draws its batches in
+the way that the user has asked of the loop.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from .. import _torch as torch
+from .base import Batch, TrainingSet, blockwise
+
+PROBED_ROWS = 8
+
+
+class Feed:
+    """Batches of real rows.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    sampler : BatchSampler
+        Over the rows of `data`.
+    losses : callable or None
+        Outputs (k, q), the temperature that makes them logits, and index (k,) of rows -> losses
+        (k,) that make rows important. None never refreshes importances.
+    """
+
+    def __init__(
+        self, data: TrainingSet, sampler: Any, losses: Callable[[Any, float, Any], Any] | None
+    ) -> None:
+        self.data = data
+        self._sampler, self._losses = sampler, losses
+        self._rows: Any = None
+
+    @property
+    def by_importance(self) -> bool:
+        """Whether `refresh` has an effect."""
+        return self._losses is not None and self._sampler.importance
+
+    def draw(self, size: int, dtype: Any, progress: float = 0.0) -> tuple[Batch, Any]:
+        """Batch and the weights of its rows; see `BatchSampler.draw`.
+
+        The rows are overwritten by the next call.
+        """
+        draw = self._sampler.draw(size, progress)
+        batch = self.data.take(draw.index, dtype, self._memory(len(draw.index)))
+        return batch, draw.weight.to(dtype)
+
+    def refresh(self, predict: Callable[[Any], Any], temperature: float) -> None:
+        """Take the losses of the rows under a predictor, (k, d) -> (k, q), as importances."""
+        losses = self._losses
+        if losses is None or not self._sampler.importance:
+            return
+
+        def of_rows(index: Any) -> Any:
+            outputs = blockwise(lambda block: predict(self.data.rows[block]), index)
+            return losses(outputs, temperature, index)
+
+        self._sampler.refresh(of_rows)
+
+    def apart(self, generator: Any) -> Feed:
+        """Return a feed with random numbers and importances of its own."""
+        sampler = copy.copy(self._sampler)
+        sampler.generator = generator
+        return Feed(self.data, sampler, self._losses)
+
+    def fingerprint(self) -> list[Any]:
+        """Numbers and Tensors that tell apart feeds whose draws would differ by more than chance.
+
+        Data, weights and the settings of the draws; of the losses their values under some outputs.
+        """
+        data, sampler = self.data, self._sampler
+        found = [data.rows, data.targets, sampler.shares, self.by_importance]
+        if self._losses is None or not sampler.importance:
+            return found
+        index = torch.arange(min(PROBED_ROWS, len(data)), device=data.rows.device)
+        outputs = data.rows[: len(index)].double().sum(1, keepdim=True) * data.targets[: len(index)]
+        probed = self._losses(outputs, 1.0, index)
+        return [*found, sampler.mixing, sampler.final_mixing, sampler.reweight, probed]
+
+    def _memory(self, n_rows: int) -> Any:
+        """Memory for the rows of a batch: fetching fresh pages would cost as much as the copy."""
+        if self._rows is None or len(self._rows) != n_rows:
+            self._rows = self.data.rows.new_empty((n_rows, self.data.rows.shape[1]))
+        return self._rows

@@ -1,0 +1,319 @@
+r"""Rows on which a network goes the way that experts went on the real rows.
+
+An expert is a network trained on the real rows; :math:`\theta^*_t` are its parameters after t
+epochs. A student starts from those of a random expert after a random number of epochs
+:math:`t \le T^+`, and makes N steps of gradient descent on the m learnt rows S, augmented, with the
+learnt step size :math:`\alpha`. The loss is its distance to the expert M epochs later, in units of
+the way that the expert has gone (Cazenavette et al., 2022, equation 2):
+
+.. math::
+    \hat\theta_0 = \theta^*_t, \qquad
+    \hat\theta_{n+1} = \hat\theta_n - \alpha \nabla \ell(A_n S; \hat\theta_n), \qquad
+    L(S, \alpha) = \frac{\|\hat\theta_N - \theta^*_{t+M}\|^2}{\|\theta^*_t - \theta^*_{t+M}\|^2} .
+
+The gradient goes back through the N steps; see `_students`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sklearn.base import BaseEstimator
+
+from .. import _torch as torch
+from ..networks import Architecture, NetworkClassifier, build
+from ..networks._architecture import Parameters
+from ..networks._training import Recipe
+from ..networks.augmentation import Augmentation, make_augmentation, resolve_strategy
+from ..support import Support
+from ._experts import Experts, fingerprint, open_folder, train_experts
+from ._students import Plan, Step, gradients_by_steps, unrolled_loss
+from .base import Batch, Context, Objective, Sample, Stage
+
+STEPS = 1000
+BATCH_SIZE = 256  # real rows in a step of the experts
+RATE = 0.25  # of learning_rate: the step of a feature of size 1
+LOG_RATE = 0.1  # of learning_rate: the step of the logarithm of the step size
+COUNTS = {"n_experts": 1, "expert_epochs": 1, "max_start_epoch": 0, "syn_steps": 1}  # the least
+
+
+class TrajectoryMatching(Objective):
+    r"""Match the parameters of networks trained on the real rows (MTT).
+
+    Parameters
+    ----------
+    network : {"auto", "mlp", "convnet"}, network object or callable, default="auto"
+        The network of experts and students: "auto" is :class:`~skdistill.networks.ConvNet` for
+        images (see `image_shape` of the distiller) and :class:`~skdistill.networks.MLP` for
+        vectors; or a function ``(input_shape, n_outputs) -> torch.nn.Module``.
+
+    augment : {"auto"}, str or None, default="auto"
+        Augmentation of the images that experts and students are trained on: names of "color",
+        "crop", "cutout", "flip", "scale" and "rotate" joined by "_". "auto" takes all of them,
+        without "flip" for images of one channel, and leaves vectors as they are.
+
+    n_experts : int, default=20
+        Experts. The paper trains 200.
+
+    expert_epochs : int, default=2
+        Epochs of an expert that the student is to catch up with, M.
+
+    max_start_epoch : int, default=2
+        Latest epoch of an expert that a student starts from, :math:`T^+`. Experts are trained for
+        ``max_start_epoch + expert_epochs`` epochs.
+
+    syn_steps : int, default=50
+        Steps of a student on the learnt rows, N.
+
+    batch_syn : int or None, default=None
+        Learnt rows in a step of a student. None takes all.
+
+    lr_teacher : float, default=0.01
+        Step size of the experts' stochastic gradient descent, without momentum.
+
+    lr_init : float, default=0.01
+        Step size of the students at the start.
+
+    learn_lr : bool, default=True
+        Learn the students' step size (its logarithm, so that it stays positive). What training
+        makes of `lr_init` is ``distiller.objective_.lr_init``.
+
+    expert_folder : str, path or None, default=None
+        Where experts are kept: one npz file each, read when it is needed. A later fit whose rows,
+        weights, network and training of the experts are the same uses the files it finds, whatever
+        its seed, and trains only what is missing. None keeps experts in memory.
+
+    recompute : bool, default=True
+        Make each step of a student anew when the gradient goes back through it, instead of keeping
+        its activations: memory for `syn_steps` copies of the parameters and one step, for about a
+        third more work. False keeps the activations of all steps.
+
+    Notes
+    -----
+    The defaults are those of the paper for CIFAR-10 with one row a class, except `n_experts`. With
+    more rows it has more start epochs (20 for 10 rows a class, 40 for 50) and 30 steps.
+
+    The real rows train the experts and nothing else. Batches of `batch_size` rows (256 if that is
+    "auto") are drawn by importance where the distiller's `batch_sampling` asks for it: by the
+    losses of the experts themselves, taken anew before each epoch but the first. Steps of the
+    distiller use no real rows. Classes count alike, whatever their weight, unless `class_balance`
+    is False. Labels stay those of the start, one class a row. Nothing is held out: the last rows
+    are kept.
+
+    Experts are trained up to 16 side by side, or as many as the memory of the device takes. What
+    ``DistilledClassifier(estimator=None)`` trains in the end is, as in the paper, a
+    :class:`~skdistill.networks.NetworkClassifier` with the same `network` and `augment` and with
+    the learnt step size.
+
+    References
+    ----------
+    .. [1] G. Cazenavette, T. Wang, A. Torralba, A. A. Efros, J.-Y. Zhu. "Dataset Distillation by
+       Matching Training Trajectories". CVPR 2022.
+
+    Examples
+    --------
+    >>> from skdistill.networks import ConvNet
+    >>> from skdistill.objectives import TrajectoryMatching
+    >>> TrajectoryMatching(network=ConvNet(width=32), n_experts=10)
+    TrajectoryMatching(n_experts=10, network=ConvNet(width=32))
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
+    unit_features: ClassVar[bool] = True
+    balances_classes: ClassVar[bool] = True
+    folds: ClassVar[bool] = False
+    keeps_best: ClassVar[bool] = False
+    _architecture: Architecture
+    _augmentation: Augmentation | None
+    _folder: Path | None
+    _experts: Experts
+
+    def __init__(
+        self,
+        network: Any = "auto",
+        augment: str | None = "auto",
+        n_experts: int = 20,
+        expert_epochs: int = 2,
+        max_start_epoch: int = 2,
+        syn_steps: int = 50,
+        batch_syn: int | None = None,
+        lr_teacher: float = 0.01,
+        lr_init: float = 0.01,
+        learn_lr: bool = True,
+        expert_folder: Any = None,
+        recompute: bool = True,
+    ) -> None:
+        self.network = network
+        self.augment = augment
+        self.n_experts = n_experts
+        self.expert_epochs = expert_epochs
+        self.max_start_epoch = max_start_epoch
+        self.syn_steps = syn_steps
+        self.batch_syn = batch_syn
+        self.lr_teacher = lr_teacher
+        self.lr_init = lr_init
+        self.learn_lr = learn_lr
+        self.expert_folder = expert_folder
+        self.recompute = recompute
+
+    def setup(self, context: Context) -> None:
+        """Build the network; see `Objective.setup`."""
+        super().setup(context)
+        self._check_parameters()
+        self._architecture = build(
+            self.network, context.n_features, context.image_shape, context.n_outputs
+        )
+        generator = context.generator
+        self._augmentation = make_augmentation(self.augment, context.image_shape, generator)
+        self._folder = None if self.expert_folder is None else open_folder(self.expert_folder)
+        # On the CPU: whom to match next must not wait for a device.
+        self._random = torch.Generator().manual_seed(_seed(generator))
+
+    def stages(self, max_iter: int | None) -> list[Stage]:
+        """One stage; see `Objective.stages`."""
+        n_steps = STEPS if max_iter is None else max_iter
+        stage = Stage("match", n_steps, None, torch.float32, max(1, min(100, n_steps // 12)))
+        return [stage] if n_steps else []  # without steps no expert is needed
+
+    def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
+        """See `Objective.start`; each row belongs to the class of its largest target."""
+        hard = torch.eye(labels.shape[1]).to(labels)[labels.argmax(1)]
+        return Support(rows.clone(), hard, {"log_rate": rows.new_tensor(math.log(self.lr_init))})
+
+    def begin(self, stage: Stage, support: Support, sample: Sample) -> Support:
+        """Train the experts or find them; see `Objective.begin`."""
+        context, feed = self._context, sample.feed
+        n_epochs = self.max_start_epoch + self.expert_epochs
+        size = context.batch_size or BATCH_SIZE
+        recipe = Recipe(n_epochs, self.lr_teacher, momentum=0, weight_decay=0, batch_size=size)
+        device, seed = context.generator.device, _seed(context.generator)
+
+        def train(first: int, count: int) -> list[Parameters]:
+            # Generators of their own: a fit that finds its experts goes on with the same numbers.
+            return train_experts(
+                self._architecture,
+                count,
+                feed,
+                recipe,
+                lambda g: make_augmentation(self.augment, context.image_shape, g),
+                torch.Generator(device=device).manual_seed(seed + first),
+            )
+
+        example = self._architecture.initial(1, torch.Generator(device=device).manual_seed(0))
+        known = ""
+        if self._folder is not None:
+            shapes = {name: tuple(p.shape) for name, p in example.items()}
+            strategy = resolve_strategy(self.augment, context.image_shape)
+            described = [_describe(self.network), shapes, recipe, strategy, context.image_shape]
+            known = fingerprint(described + feed.fingerprint())
+        self._experts = Experts(self.n_experts, train, self._folder, known, example, n_epochs)
+        return support.to(stage.dtype)
+
+    def rates(self, stage: Stage, support: Support) -> dict[str, float]:
+        """See `Objective.rates`: a rate for each feature, whatever their number."""
+        rate = self._context.learning_rate
+        rates = {"rows": RATE * rate}
+        return {**rates, "log_rate": LOG_RATE * rate} if self.learn_lr else rates
+
+    def batch_loss(self, support: Support, batch: Batch, weights: Any) -> Any:
+        """Distance of a student to its expert; the batch is of no account."""
+        rate, inner = support["log_rate"].exp(), self._inner_loss(support.labels)
+        return unrolled_loss(inner, support.rows, rate, self._plan(support))
+
+    def gradients(
+        self, support: Support, batch: Batch, weights: Any, names: list[str]
+    ) -> tuple[Any, list[Any]]:
+        """Loss and its gradients; see `Objective.gradients`."""
+        if not self.recompute:
+            return super().gradients(support, batch, weights, names)
+        rate, inner = support["log_rate"].exp(), self._inner_loss(support.labels)
+        value, of_rows, of_rate = gradients_by_steps(inner, support.rows, rate, self._plan(support))
+        found = {"rows": of_rows, "log_rate": rate * of_rate}
+        return value, [found[name] for name in names]
+
+    def learnt_parameters(self, support: Support) -> dict[str, Any]:
+        """Return the step size; see `Objective.learnt_parameters`."""
+        return {"lr_init": float(support["log_rate"].exp())} if self.learn_lr else {}
+
+    def make_estimator(
+        self, kind: str, image_shape: tuple[int, int, int] | None, device: str, seed: int
+    ) -> Any:
+        """Return networks trained by the public protocol; see `Objective.make_estimator`."""
+        return NetworkClassifier(
+            self.network,
+            image_shape=image_shape,
+            augment=self.augment,
+            learning_rate=self.lr_init,
+            standardize=False,  # they see coordinates
+            device=device,
+            random_state=seed,
+        )
+
+    def _plan(self, support: Support) -> Plan:
+        """Draw an expert, an epoch, and the batches and augmentations of a student."""
+        m, random = len(support), self._random
+        expert = int(torch.randint(self.n_experts, (1,), generator=random))
+        epoch = int(torch.randint(self.max_start_epoch + 1, (1,), generator=random))
+        start, target = (
+            {name: p.to(support.rows.dtype) for name, p in self._experts.at(expert, t).items()}
+            for t in (epoch, epoch + self.expert_epochs)
+        )
+        steps: list[Step] = []
+        size = m if self.batch_syn is None else min(self.batch_syn, m)
+        while len(steps) < self.syn_steps:
+            parts: Any = [None]
+            if size < m:
+                parts = torch.randperm(m, generator=random).to(support.rows.device).split(size)
+            for index in parts:
+                count = m if index is None else len(index)
+                draw = None if self._augmentation is None else self._augmentation.draw(count)
+                steps.append((index, draw))
+        return Plan(start, target, steps[: self.syn_steps])
+
+    def _inner_loss(self, labels: Any) -> Callable[[Parameters, Any, Step], Any]:
+        """Mean cross-entropy of a student, as a function of its parameters, rows and the step."""
+
+        def inner(params: Parameters, rows: Any, step: Step) -> Any:
+            index, draw = step
+            targets = labels
+            if index is not None:
+                rows, targets = rows[index], labels[index]
+            if self._augmentation is not None:
+                rows = self._augmentation(rows, draw)
+            log_p = torch.log_softmax(self._architecture.outputs(params, rows)[0], 1)
+            return -(targets * log_p).sum(1).mean()
+
+        return inner
+
+    def _check_parameters(self) -> None:
+        counts = dict(COUNTS) if self.batch_syn is None else {**COUNTS, "batch_syn": 1}
+        for name, least in counts.items():
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) and int(value) >= least):
+                raise ValueError(
+                    f"{name}={value!r} of TrajectoryMatching must be an integer >= {least}"
+                    f"{', or None' if name == 'batch_syn' else ''}."
+                )
+        for name in ("lr_teacher", "lr_init"):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 < float(value) < math.inf):
+                raise ValueError(
+                    f"{name}={value!r} of TrajectoryMatching must be a positive number."
+                )
+
+
+def _seed(generator: Any) -> int:
+    return int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+
+
+def _describe(network: Any) -> str:
+    """Text that tells networks apart, the same in another process."""
+    if isinstance(network, BaseEstimator):
+        own = sorted(network.get_params().items())
+        return f"{type(network).__qualname__}{own}"
+    named = getattr(network, "__qualname__", None)
+    return repr(network) if named is None else f"{network.__module__}.{named}"
