@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 TARGET_TYPES = ("auto", "classification", "regression")
@@ -66,7 +68,7 @@ def encode_target(y: np.ndarray | None, target_type: str) -> Target:
                 "use target_type='classification' for labels."
             ) from error
         return Target("numbers", values.reshape(len(values), -1))
-    check_classification_targets(y)
+    _check_labels(y)
     if y.ndim == 2:
         if type_of_target(y) != "multilabel-indicator":
             raise ValueError(
@@ -79,3 +81,51 @@ def encode_target(y: np.ndarray | None, target_type: str) -> Target:
     one_hot = np.zeros((len(y), len(classes)))
     one_hot[np.arange(len(y)), codes] = 1.0
     return Target("classes", one_hot, classes, codes)
+
+
+def check_objects(y: Any) -> None:
+    """Check labels that are objects: none is missing, and all have a common order.
+
+    Numbers are left to the general check of arrays, whose messages for objects do not name y.
+
+    Raises
+    ------
+    ValueError
+        If a label is NaN, None or pandas' NA.
+    TypeError
+        If text stands beside other labels.
+    """
+    if not hasattr(y, "dtype") or sp.issparse(y):
+        return
+    labels = np.asarray(y)
+    if labels.dtype.kind != "O":
+        return
+    found = labels.ravel().tolist()
+    missing = sum(map(_is_missing, found))
+    if missing:
+        raise ValueError(
+            f"Input y contains NaN or None, {missing} of {len(found)} labels; leave those rows "
+            "out, or give them a class of their own."
+        )
+    kinds = {type(label).__name__ for label in found}
+    if "str" in kinds and len(kinds) > 1:
+        raise TypeError(
+            f"y mixes labels of the types {sorted(kinds)}, which have no common order; pass "
+            "y.astype(str)."
+        )
+
+
+def _is_missing(label: Any) -> bool:
+    # pandas.NA compares to itself as NA, which has no truth value.
+    return label is None or type(label).__name__ == "NAType" or bool(label != label)
+
+
+def _check_labels(y: np.ndarray) -> None:
+    """Raise a ValueError where numbers are no classes."""
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Use target_type='regression' for numbers; for classes, group them first, for "
+            "example with numpy.digitize."
+        ) from error

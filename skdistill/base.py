@@ -22,7 +22,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ._rows import Moments, Units, check_two_dimensional, float_type
-from ._targets import TARGET_TYPES, Target, encode_target
+from ._targets import TARGET_TYPES, Target, check_objects, encode_target
 from .data import DistilledData
 from .kernels.functions import KERNELS, Kernel, resolve_kernel
 from .kernels.nystroem import NystroemMap
@@ -177,6 +177,7 @@ class BaseDistiller(
 
     def _read_arrays(self, X: Any, y: Any) -> tuple[Any, Any, np.ndarray | None]:
         check_two_dimensional(X)
+        check_objects(y)
         checks = {"accept_sparse": self._accept_sparse, "dtype": "numeric"}
         # NaN and infinity are found while the moments are computed, which saves a pass over X.
         checks["ensure_all_finite"] = False

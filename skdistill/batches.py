@@ -274,11 +274,24 @@ def row_losses(
 
     Raises
     ------
+    TypeError
+        If a callable returns anything but real numbers.
     ValueError
         If a callable returns another shape, or losses that are negative or not finite.
     """
     if callable(loss):
-        found = np.asarray(loss(targets.cpu().numpy(), outputs.double().cpu().numpy()), dtype=float)
+        returned = loss(targets.cpu().numpy(), outputs.double().cpu().numpy())
+        try:
+            found = np.asarray(returned)
+        except ValueError as error:  # lists of unequal lengths
+            raise ValueError(
+                f"batch_loss={loss!r} must return one loss for each row: {error}"
+            ) from error
+        if found.dtype.kind not in "biuf":
+            raise TypeError(
+                f"batch_loss={loss!r} must return an array of real numbers, but returned "
+                f"{type(returned).__name__} of dtype {found.dtype}."
+            )
         if found.shape != (len(outputs),):
             raise ValueError(
                 f"batch_loss={loss!r} must return one loss for each row, shape {(len(outputs),)}, "
@@ -287,9 +300,10 @@ def row_losses(
         if not (np.isfinite(found).all() and (found >= 0).all()):
             raise ValueError(
                 f"batch_loss={loss!r} must return finite, non-negative losses, but returned "
-                f"values from {found.min()} to {found.max()}."
+                f"values from {found.min()} to {found.max()}; square them or take their absolute "
+                "value."
             )
-        return torch.from_numpy(found).to(outputs.device)
+        return torch.from_numpy(found.astype(np.float64)).to(outputs.device)
     if loss == "cross_entropy" or (loss == "auto" and classes is not None):
         log_p = torch.log_softmax(outputs / temperature, dim=1)
         return -log_p.gather(1, codes[:, None])[:, 0]

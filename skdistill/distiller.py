@@ -364,6 +364,13 @@ DistilledData, default="auto"
             Fitted estimator.
         """
         self._began = time.perf_counter()
+        for name in ("objective", "init"):
+            value = getattr(self, name)
+            if isinstance(value, type):
+                raise TypeError(
+                    f"{name}={value.__name__} is a class; pass an instance, "
+                    f"{name}={value.__name__}(...)."
+                )
         if sp.issparse(X):
             raise TypeError(
                 "Sparse data was passed, but rows are learnt densely; reduce X first, for example "
@@ -373,6 +380,11 @@ DistilledData, default="auto"
         device = resolve_device(self.device)
         rng = check_random_state(self.random_state)
         data = self._read(X, y, sample_weight)
+        if self.batch_loss == "cross_entropy" and data.target.kind != "classes":
+            raise ValueError(
+                f"batch_loss='cross_entropy' needs classes as y, got {data.target.kind}; use "
+                "batch_loss='auto' or 'squared_error'."
+            )
         moments = weighted_moments(data.features, data.sample_weight)
         rows = merge_equal_rows(data.features, data.target.identity, data.sample_weight)
         n_classes = 0 if data.target.classes is None else len(data.target.classes)

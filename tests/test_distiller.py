@@ -5,11 +5,9 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
@@ -25,7 +23,6 @@ from sklearn.preprocessing import StandardScaler
 from skdistill import (
     DatasetDistiller,
     DistilledClassifier,
-    DistilledData,
     DistilledRegressor,
     SensitivityCoreset,
     learning,
@@ -238,69 +235,6 @@ def test_an_interruption_keeps_the_best_set(digits):
     with pytest.warns(UserWarning, match="Interrupted"):
         model = DistilledClassifier(distiller=distiller).fit(X, y)
     assert model.score(X_test, y_test) > 0.5
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"objective": "nothing"}, "objective"),
-        ({"init": "nothing"}, "init"),
-        ({"optimizer": "nothing"}, "optimizer"),
-        ({"batch_loss": "nothing"}, "batch_loss"),
-        ({"max_iter": -1}, "max_iter"),
-        ({"learning_rate": 0.0}, "learning_rate"),
-        ({"uniform_mixing": 1.5}, "uniform_mixing"),
-        ({"image_shape": 64}, "image_shape"),
-        ({"image_shape": (8, 8)}, "three positive integers"),
-        ({"image_shape": (1, 8, 8.0)}, "three positive integers"),
-        ({"image_shape": (0, 8, 8)}, "three positive integers"),
-        ({"image_shape": (3, 8, 8)}, "has 192 values, but X has 64 features"),
-        ({"n_samples": 5}, "fewer than the 10 classes"),
-        ({"init": DistilledData(np.zeros((12, 3)), np.arange(12) % 10)}, "64 features"),
-        ({"init": DistilledData(np.zeros((5, 64)), np.arange(5))}, "has 5 rows"),
-        ({"init": DistilledData(np.zeros((12, 64)))}, "no y"),
-        ({"init": DistilledData(np.zeros((12, 64)), np.arange(12))}, "holds classes"),
-        ({"batch_loss": lambda t, f: np.full(len(t), np.nan)}, "finite"),
-        ({"batch_loss": lambda t, f: t - f}, "shape"),
-        ({"kernel": lambda A, B: A @ B.T}, "no gradient"),
-        ({"objective": KernelRidge(reg=-1.0)}, "reg"),
-        ({"objective": KernelRidge(loss="nothing")}, "loss"),
-    ],
-)
-def test_bad_parameters_are_named(options, message, digits):
-    X, _, y, _ = digits
-    with pytest.raises((ValueError, TypeError), match=message):
-        quick(**options).fit(X, y)
-
-
-def test_bad_data_is_named(digits):
-    X, _, y, _ = digits
-    with pytest.raises(TypeError, match="TruncatedSVD"):
-        quick().fit(sp.csr_matrix(X), y)
-    with pytest.raises(ValueError, match=r"reshape\(1347, 64\) and, where .* image_shape"):
-        quick().fit(X.reshape(-1, 1, 8, 8), y)
-    with pytest.raises(ValueError, match="needs classes"):
-        quick(objective=KernelRidge(loss="cross_entropy")).fit(X, y.astype(float))
-    with pytest.raises(ValueError, match="kind"):
-        quick(objective="analytic_ridge").fit(X)
-    with pytest.raises(ValueError, match="NaN"):
-        quick().fit(X, np.where(y == 0, np.nan, y))
-
-
-def test_few_and_odd_rows():
-    rng = np.random.default_rng(0)
-    for X in (
-        np.ones((30, 3)),
-        rng.normal(size=(30, 2)) * 1e12 + 1e6,
-        rng.normal(size=(30, 2)) * 1e-12,
-        rng.standard_cauchy((200, 4)),
-    ):
-        y = rng.normal(size=len(X))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            distiller = DatasetDistiller(3, max_iter=10, random_state=0).fit(X, y)
-        assert np.isfinite(distiller.distilled_.X).all()
-        assert np.isfinite(distiller.transform(X)).all()
 
 
 def test_importing_it_does_not_import_torch():

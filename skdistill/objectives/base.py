@@ -169,10 +169,12 @@ class Objective(BaseEstimator):
     def setup(self, context: Context) -> None:
         """Take the circumstances; raise a ValueError where they do not fit."""
         if context.kind not in self.kinds:
+            found = "y is missing; pass y, or use"
+            if context.kind != "none":
+                found = f"y is of kind {context.kind!r}; use"
             raise ValueError(
-                f"objective={type(self).__name__}() works with a target of kind "
-                f"{sorted(self.kinds)}, but y is of kind {context.kind!r}; use "
-                "objective='kernel_ridge', which takes all of them."
+                f"objective={self!r} works with a target of kind {sorted(self.kinds)}, but "
+                f"{found} objective='kernel_ridge', which takes all of them."
             )
         self._context = context
 
