@@ -1,0 +1,408 @@
+"""Techniques of dataset distillation, each from two starts and on three kinds of batches.
+
+All runs of a technique make the same steps with the same networks; a run differs from its
+neighbours by where rows start and how batches are drawn. What is scored is the public protocol
+(`skdistill.evaluation.evaluate`): fresh networks trained on the learnt rows alone, without
+augmentation. Training rows and a validation part follow from the seed; `--part validation` scores
+on the latter, for whoever changes a setting, so that nothing is ever chosen by the test part.
+Ridge techniques (KIP, RFAD, FRePo) are also scored by the predictor that their rows are made for.
+Rows of no technique stand for comparison: drawn at random, k-means centres (with one row a class
+the class means), and k-means on a sensitivity coreset. Seconds are process CPU seconds of a fit.
+
+With `--cells` every score is appended to a file, and a run that was broken off goes on from there.
+`--size cpu` needs minutes a problem; `--size gpu` has published widths and steps, and wants an
+accelerator: python benchmarks/techniques.py --size gpu --cells techniques_gpu.jsonl
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _report import mean_and_error, parser, plt, save
+from sklearn.datasets import fetch_openml, load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from skdistill import DatasetDistiller, objectives
+from skdistill.evaluation import evaluate
+from skdistill.networks import ConvNet, NetworkClassifier
+
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+STARTS = ("uniform", "sensitivity_kmeans")
+BATCHES = {
+    "uniform": {"batch_sampling": "uniform"},
+    "importance": {"batch_sampling": "importance", "reweight": False},
+    "reweighted": {"batch_sampling": "importance", "reweight": True},
+}
+PLAIN = ("uniform", "kmeans", "sensitivity_kmeans")  # rows of no technique
+NONE = "no technique"
+RIDGE = ("KIP", "RFAD", "FRePo")
+OWN = ", own predictor"
+VALIDATION_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of a problem share.
+
+    Attributes
+    ----------
+    width : int
+        Filters of each block of the networks, of techniques and of the evaluation.
+    steps : int or dict of str to int
+        Of every technique, or of each.
+    batch : int
+        Real rows of a class in a step.
+    n_train, n_test : int or None
+        Rows used at most; None uses all.
+    n_networks : int
+        Of the evaluation.
+    refresh : int
+        Steps between two looks at the losses of the real rows.
+    inner_loop : int or "auto"
+        Epochs that DC and DSA train their network for after a step.
+    experts : dict
+        Parameters of `TrajectoryMatching`.
+    """
+
+    width: int
+    steps: int | dict[str, int]
+    batch: int
+    n_train: int | None
+    n_test: int | None
+    n_networks: int
+    refresh: int
+    inner_loop: int | str
+    experts: dict[str, Any]
+
+
+FEW = {"n_experts": 4, "max_start_epoch": 4, "syn_steps": 10, "lr_init": 0.02}
+PUBLISHED = {  # steps; of DC and DSA 1,000 networks, of IDC 2,000 times 100
+    "KIP": 5000,
+    "RFAD": 10_000,
+    "FRePo": 100_000,
+    "DM": 20_000,
+    "DC": 10_000,
+    "DSA": 10_000,
+    "IDC": 200_000,
+    "MTT": 5000,
+}
+PROBLEMS: dict[str, dict[tuple[str, int], Setting]] = {
+    "cpu": {
+        ("digits", 1): Setting(16, 150, 32, None, None, 3, 25, 5, FEW),
+        ("digits", 10): Setting(16, 150, 32, None, None, 3, 25, 5, FEW),
+        ("mnist", 1): Setting(16, 150, 16, 5000, 2000, 3, 50, 5, FEW),
+    },
+    "gpu": {
+        (data, m): Setting(
+            128, PUBLISHED, 256, None, None, 5, 100, "auto", {"n_experts": 100, **start}
+        )
+        for data in ("mnist", "cifar10")
+        for m, start in (
+            (1, {"max_start_epoch": 2}),
+            (10, {"max_start_epoch": 20}),
+            (50, {"max_start_epoch": 40}),
+        )
+    },
+}
+
+
+# Techniques: the objective, and options of the distiller that go with it --------------------------
+
+
+def _kip(s: Setting, network: ConvNet) -> tuple[Any, dict]:
+    return objectives.KernelRidge(loss="squared_error"), {
+        "kernel": "ntk",
+        "learn_labels": True,
+        "image_shape": None,
+    }
+
+
+def _rfad(s: Setting, network: ConvNet) -> tuple[Any, dict]:
+    return objectives.FeatureRegression(network, pool="random", n_networks=4), {}
+
+
+def _frepo(s: Setting, network: ConvNet) -> tuple[Any, dict]:
+    return objectives.FeatureRegression(network, pool="trained"), {}
+
+
+def _dm(s: Setting, network: ConvNet) -> tuple[Any, dict]:
+    return objectives.DistributionMatching(network), {}
+
+
+def _dc(s: Setting, network: ConvNet) -> tuple[Any, dict]:
+    return objectives.GradientMatching(network, augment=None, inner_loop=s.inner_loop), {}
+
+
+def _dsa(s: Setting, network: ConvNet) -> tuple[Any, dict]:
+    return objectives.GradientMatching(network, inner_loop=s.inner_loop), {}
+
+
+def _idc(s: Setting, network: ConvNet) -> tuple[Any, dict]:
+    return objectives.GradientMatching(
+        network, distance="mse", augment="color_crop_cutout", train_on="real", factor=2
+    ), {"images": 4}  # half of each side: four images are as many numbers as one
+
+
+def _mtt(s: Setting, network: ConvNet) -> tuple[Any, dict]:
+    return objectives.TrajectoryMatching(network, **s.experts), {"batch_size": 256}
+
+
+TECHNIQUES: dict[str, Callable[[Setting, ConvNet], tuple[Any, dict]]] = {
+    "KIP": _kip,
+    "RFAD": _rfad,
+    "FRePo": _frepo,
+    "DM": _dm,
+    "DC": _dc,
+    "DSA": _dsa,
+    "IDC": _idc,
+    "MTT": _mtt,
+}
+
+
+# Data ---------------------------------------------------------------------------------------------
+
+
+def read(data: str, folder: Path) -> list[np.ndarray]:
+    """Training images and labels, test images and labels; images are rows of float32."""
+    if data == "digits":
+        X, y = load_digits(return_X_y=True)
+        X, X_test, y, y_test = train_test_split(X, y, random_state=0, stratify=y)
+    elif (folder / f"{data}.npz").exists() or data != "mnist":
+        stored = np.load(folder / f"{data}.npz")
+        X, y, X_test, y_test = (stored[k] for k in ("X_train", "y_train", "X_test", "y_test"))
+    else:
+        bunch = fetch_openml("mnist_784", as_frame=False)
+        X, X_test = np.split(bunch.data, [60_000])
+        y, y_test = np.split(bunch.target.astype(int), [60_000])
+    images = (part.reshape(len(part), -1).astype(np.float32) for part in (X, X_test))
+    return [next(images), y, next(images), y_test]
+
+
+def split(found: list[np.ndarray], s: Setting, seed: int, part: str) -> list[np.ndarray]:
+    """Training rows of a seed, and the rows to score on."""
+    X, y, X_test, y_test = found
+    held_out = min(VALIDATION_ROWS, len(X) // 5)
+    X, X_held_out, y, y_held_out = train_test_split(
+        X, y, test_size=held_out, random_state=seed, stratify=y
+    )
+    X, y = X[: s.n_train], y[: s.n_train]
+    if part == "validation":
+        return [X, y, X_held_out[: s.n_test], y_held_out[: s.n_test]]
+    return [X, y, X_test[: s.n_test], y_test[: s.n_test]]
+
+
+# Runs ---------------------------------------------------------------------------------------------
+
+
+def fit(
+    problem: tuple[str, int], s: Setting, technique: str, start: str, batches: str, seed: int, X, y
+) -> tuple[DatasetDistiller, float]:
+    """Learn rows; the fitted distiller and its CPU seconds."""
+    data, m = problem
+    network = ConvNet(width=s.width)
+    steps = s.steps if isinstance(s.steps, int) else s.steps.get(technique, 0)
+    options: dict[str, Any] = {"image_shape": SHAPES[data], "batch_size": s.batch * 10}
+    if technique == NONE:
+        objective, steps = objectives.DistributionMatching(network), 0
+    else:
+        objective, own = TECHNIQUES[technique](s, network)
+        options |= own | BATCHES[batches]
+    distiller = DatasetDistiller(
+        10 * m * options.pop("images", 1),
+        objective=objective,
+        init=start,
+        max_iter=steps,
+        refresh_every=s.refresh,
+        class_balance=True,
+        early_stopping=False,  # the steps are given
+        random_state=seed,
+        **options,
+    )
+    began = time.process_time()
+    distiller.fit(X, y)
+    return distiller, time.process_time() - began
+
+
+def scores(distiller, data: str, s: Setting, technique: str, seed: int, parts) -> dict[str, float]:
+    """Mean score of fresh networks, and that of the technique's own ridge regression."""
+    X, _, X_test, y_test = parts
+    network = NetworkClassifier(
+        ConvNet(width=s.width),
+        image_shape=SHAPES[data],
+        n_networks=s.n_networks,
+        random_state=seed,
+    )
+    found = {technique: evaluate(distiller, X_test, y_test, network, X_train=X).mean()}
+    if technique in RIDGE:
+        found[technique + OWN] = evaluate(distiller, X_test, y_test, "kernel_ridge")[0]
+    return found
+
+
+def run(problem: tuple[str, int], s: Setting, args, done: dict, keep) -> None:
+    """Make all runs of a problem that are not done yet; `keep` is called with each score."""
+    data, m = problem
+    wanted = [(NONE, start, "none") for start in PLAIN]
+    wanted += [(t, start, b) for t in args.techniques for start in STARTS for b in BATCHES]
+    found = None
+    for seed in range(args.seeds):
+        parts = None
+        for technique, start, batches in wanted:
+            if (data, m, technique, start, batches, seed) in done:
+                continue
+            found = found or read(data, args.data)
+            parts = parts or split(found, s, seed, args.part)
+            distiller, seconds = fit(problem, s, technique, start, batches, seed, *parts[:2])
+            for name, score in scores(distiller, data, s, technique, seed, parts).items():
+                keep((data, m, name, start, batches, seed), float(score), seconds)
+            print(f"{data} {m}, {technique}, {start}, {batches}, seed {seed}", flush=True)
+
+
+# Summary ------------------------------------------------------------------------------------------
+
+
+def cell(values: np.ndarray | None, against: np.ndarray | None) -> str:
+    """Mean and standard error; an arrow where paired differences leave two standard errors."""
+    if values is None:
+        return ""
+    mean, error = mean_and_error(100 * values)
+    mark = ""
+    if against is not None and len(values) > 1:
+        difference, spread = mean_and_error(100 * (values - against))
+        if abs(difference) > 2 * spread:
+            mark = " ▲" if difference > 0 else " ▼"
+    return f"{mean:.1f} ± {error:.1f}{mark}"
+
+
+def summary(done: dict, problems, seeds: int) -> list[list]:
+    """Rows of the table.
+
+    Uniform batches from the other start are compared with those from uniform rows, other batches
+    with uniform ones from the same start, and the first of all with rows of no technique.
+    """
+
+    def column(*key, which: int = 0) -> np.ndarray | None:
+        found = [done.get((*key, seed)) for seed in range(seeds)]
+        return None if None in found else np.array([pair[which] for pair in found])
+
+    rows = []
+    for data, m in problems:
+        group = f"{data}, {m} a class"
+        random = column(data, m, NONE, "uniform", "none")
+        for start, name in zip(
+            PLAIN, ("random rows", "k-means", "sensitivity k-means"), strict=True
+        ):
+            plain = column(data, m, NONE, start, "none")
+            if plain is not None and random is not None:
+                gain = mean_and_error(100 * (plain - random))
+                rows.append([group, name, cell(plain, None), *[""] * 5, gain, ""])
+        for technique in [t + own for t in TECHNIQUES for own in ("", OWN)]:
+            first = column(data, m, technique, "uniform", "uniform")
+            if first is None or random is None:
+                continue
+            row = [group, technique]
+            for start in STARTS:
+                base = column(data, m, technique, start, "uniform")
+                for batches in BATCHES:
+                    other = first if batches == "uniform" else base
+                    here = column(data, m, technique, start, batches)
+                    plain = start == batches == "uniform"
+                    row.append(cell(here, None if plain else other))
+            seconds = column(data, m, technique, "uniform", "uniform", which=1).mean()
+            gain = mean_and_error(100 * (first - random))
+            rows.append([*row, gain, "" if OWN in technique else float(seconds)])
+    return rows
+
+
+def picture(done: dict, problems, seeds: int):
+    """Gain of starts and batches over the uniform ones, paired, for each technique."""
+    figure, axes = plt.subplots(
+        1, len(problems), figsize=(4.2 * len(problems), 6), sharey=True, squeeze=False
+    )
+    names = [
+        t + own for t in TECHNIQUES for own in ("", OWN if t in RIDGE else None) if own is not None
+    ]
+    combinations = [(s, b) for s in STARTS for b in BATCHES][1:]
+    for axis, (data, m) in zip(axes[0], problems, strict=True):
+        for k, (start, batches) in enumerate(combinations):
+            found = []
+            for i, name in enumerate(names):
+                pairs = [
+                    (
+                        done.get((data, m, name, *c, seed))
+                        for c in ((start, batches), ("uniform",) * 2)
+                    )
+                    for seed in range(seeds)
+                ]
+                gains = [100 * (a[0] - b[0]) for a, b in pairs if a is not None and b is not None]
+                if len(gains) > 1:
+                    found.append((*mean_and_error(gains), -i - 0.15 * k))
+            mean, error, place = np.array(found).reshape(-1, 3).T
+            label = f"{start.replace('_', ' ')}: {batches}"
+            axis.errorbar(
+                mean, place, xerr=2 * error, fmt="osD^v"[k], ms=4, color=f"C{k}", label=label
+            )
+        axis.axvline(0, color="0.7", zorder=0)
+        axis.set_title(f"{data}, {m} a class")
+        axis.set_yticks([-i - 0.3 for i in range(len(names))], names, fontsize=8)
+        axis.set_xlabel("gain in points (± 2 standard errors)")
+    axes[0, -1].legend(
+        fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), title="start: batches"
+    )
+    return figure
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.set_defaults(seeds=3)
+    options.add_argument("--size", choices=list(PROBLEMS), default="cpu")
+    options.add_argument("--techniques", nargs="+", default=list(TECHNIQUES), choices=TECHNIQUES)
+    options.add_argument("--problems", nargs="+", help="of those of the size, such as mnist-1")
+    options.add_argument("--part", choices=["test", "validation"], default="test")
+    options.add_argument("--cells", type=Path, help="file of scores to append to and go on from")
+    options.add_argument("--summarise", action="store_true", help="what --cells holds; no fits")
+    args = options.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    done: dict = {}  # (data, rows a class, technique, start, batches, seed) -> score, seconds
+    if args.cells is not None and args.cells.exists():
+        for line in args.cells.read_text().splitlines():
+            key, *values = json.loads(line)
+            done[tuple(key)] = values
+
+    def keep(key, score: float, seconds: float) -> None:
+        done[key] = score, seconds
+        if args.cells is not None:
+            with args.cells.open("a") as file:
+                file.write(json.dumps([key, round(score, 5), round(seconds, 2)]) + "\n")
+
+    problems = {
+        problem: setting
+        for problem, setting in PROBLEMS[args.size].items()
+        if args.problems is None or f"{problem[0]}-{problem[1]}" in args.problems
+    }
+    if not args.summarise:
+        for problem, setting in problems.items():
+            run(problem, setting, args, done, keep)
+    header = ["data", "technique", *(f"{s}: {b}" for s in STARTS for b in BATCHES)]
+    header += ["over random rows", "CPU s"]
+    rows = summary(done, problems, args.seeds)
+    found = [p for p in problems if any(row[0] == f"{p[0]}, {p[1]} a class" for row in rows)]
+    settings: dict[str, Any] = {"size": args.size, "seeds": args.seeds, "part": args.part}
+    for problem in found:
+        s = problems[problem]
+        steps = s.steps if isinstance(s.steps, int) else "as published"
+        settings[f"{problem[0]}-{problem[1]}"] = f"width {s.width} and {steps} steps"
+    name = "techniques" if args.size == "cpu" else f"techniques_{args.size}"
+    figure = picture(done, found, args.seeds) if found else None
+    save(name, args.out, header, rows, settings, figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,382 @@
+"""What a small set is worth: models trained on it from scratch, scored on rows it has not seen.
+
+The literature on distillation trains several fresh networks on the small set by one recipe and
+reports their accuracy on the test rows. `evaluate` does that for any set of this package, with
+kernel ridge regression or any other estimator in place of the networks.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.metrics import get_scorer
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
+
+from . import _torch as torch
+from ._fit_weights import fit_weighted
+from ._rows import Units, check_two_dimensional
+from .base import BaseDistiller
+from .data import DistilledData
+from .distiller import DatasetDistiller
+from .kernels.functions import Kernel
+from .kernels.ridge import fit_weighted_ridge
+from .meta._scores import ScoreClassifier, ScoreRegressor
+from .networks import NetworkClassifier, NetworkRegressor, check_image_shape
+from .networks._units import channel_units, feature_units
+
+__all__ = ["evaluate"]
+
+_NETWORKS = (NetworkClassifier, NetworkRegressor)
+_BLOCK_ROWS = 4096  # whose kernel with the small set is computed at a time
+
+
+@validate_params(
+    {
+        "distilled": [DistilledData, HasMethods("fit")],
+        "protocol": [StrOptions({"network", "kernel_ridge"}), HasMethods(["fit", "predict"])],
+        "labels": [StrOptions({"auto", "hard", "soft"})],
+        "scoring": [str, callable, None],
+        "use_weights": ["boolean", StrOptions({"auto"})],
+    },
+    prefer_skip_nested_validation=False,  # networks say themselves what their parameters may be
+)
+def evaluate(
+    distilled: Any,
+    X_test: Any,
+    y_test: Any,
+    protocol: Any = "network",
+    *,
+    X_train: Any = None,
+    labels: str = "auto",
+    scoring: Any = None,
+    network: Any = "auto",
+    image_shape: tuple[int, int, int] | None = None,
+    augment: str | None = None,
+    n_networks: int = 5,
+    use_weights: bool | str = "auto",
+    device: str = "auto",
+    random_state: Any = None,
+) -> np.ndarray:
+    """Train fresh models on a small set and score them on test rows.
+
+    The default is the public protocol of dataset distillation: `n_networks` networks start anew and
+    are trained on the small set alone, 300 epochs with SGD (1,000 with augmentation), and the last
+    epoch counts. Nothing is chosen by the test rows.
+
+    Parameters
+    ----------
+    distilled : DistilledData or fitted distiller
+        The small set. A fitted distiller knows more: the units its rows were learnt in, its
+        `image_shape` and its kernel.
+
+    X_test : array-like of shape (n_test, n_features)
+        Test rows, in the units of the small set's rows.
+
+    y_test : array-like of shape (n_test,) or (n_test, n_outputs)
+        Their labels or values.
+
+    protocol : {"network", "kernel_ridge"} or estimator, default="network"
+        What is trained on the small set.
+
+        - "network": stochastic gradient descent on networks, all at once; see
+          :class:`~skdistill.networks.NetworkClassifier`. For another recipe pass such an estimator,
+          with its own `n_networks`.
+        - "kernel_ridge": the kernel ridge predictor that the set was learnt for. Where that is not
+          known: weighted kernel ridge regression with an RBF kernel whose `gamma` is one over the
+          number of features, of size 1, and the ridge of least leave-one-out error.
+        - An estimator: a clone of it, on the rows as they are.
+
+    X_train : array-like of shape (n_train, n_features), default=None
+        Real rows that the mean and deviation of features, or of the channels of images, are taken
+        from. None takes those that a fitted distiller used for networks, else those of the small
+        set, which with a few learnt rows are others than those of real rows.
+
+    labels : {"auto", "hard", "soft"}, default="auto"
+        Labels of classes that are trained on: "hard" is one class a row, by cross-entropy; "soft"
+        is ``distilled.targets``, by the squared error; "auto" is "soft" where the targets are not
+        one-hot, so that learnt labels count. Estimators are given hard ones.
+
+    scoring : str, callable or None, default=None
+        A scorer of scikit-learn by name, or ``scorer(estimator, X, y)``. None is accuracy for
+        classes and R2 for numbers.
+
+    network : {"auto", "mlp", "convnet"}, network object or callable, default="auto"
+        Of the protocol "network", as are the parameters below it; see
+        :class:`~skdistill.networks.NetworkClassifier`.
+
+    image_shape : tuple of int, default=None
+        Channels, height and width of rows that are images. None takes that of a fitted distiller.
+
+    augment : {"auto"}, str or None, default=None
+        Augmentation in training.
+
+    n_networks : int, default=5
+        Networks, and scores.
+
+    use_weights : bool or "auto", default="auto"
+        Whether models get the weights of the rows. "auto" leaves them out only where an estimator
+        takes none and they are all equal.
+
+    device : str, default="auto"
+        Where networks are trained.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the networks.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_models,)
+        One of each network; a single one with any other model.
+
+    Raises
+    ------
+    ValueError
+        If the set has no labels, its rows have other features than `X_test`, or the protocol is one
+        for a single target and there are several labels.
+
+    See Also
+    --------
+    skdistill.DistilledClassifier : Distils and trains within a cross-validation.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skdistill import SensitivityCoreset
+    >>> from skdistill.evaluation import evaluate
+    >>> from skdistill.networks import MLP
+    >>> X, X_test, y, y_test = train_test_split(*load_digits(return_X_y=True), random_state=0)
+    >>> small = SensitivityCoreset(100, random_state=0).fit_distill(X, y)
+    >>> scores = evaluate(
+    ...     small, X_test, y_test, network=MLP(64), n_networks=3, X_train=X, random_state=0
+    ... )
+    >>> scores.shape, bool(scores.min() > 0.7)
+    ((3,), True)
+    """
+    small = _small_set(distilled, X_test)
+    if protocol == "network":
+        if image_shape is None:
+            image_shape = getattr(distilled, "image_shape", None)
+        kind = NetworkClassifier if _has_classes(small) else NetworkRegressor
+        protocol = kind(
+            network,
+            image_shape=image_shape,
+            augment=augment,
+            n_networks=n_networks,
+            device=device,
+            random_state=random_state,
+        )
+    if isinstance(protocol, _NETWORKS):
+        X_test = _numbers(X_test, "X_test")
+        units = Units(np.zeros(X_test.shape[1]))
+        if protocol.standardize:
+            units = _units(distilled, small, X_train, protocol.image_shape)
+        models = _networks(protocol, small, units, labels, use_weights)
+        X_test = _in_units(X_test, units)
+    elif protocol == "kernel_ridge":
+        models = [_kernel_ridge(distilled, small, X_train, labels, use_weights)]
+    else:
+        weight = small.sample_weight
+        models = [fit_weighted(clone(protocol), small.X, small.y, weight, use_weights)]
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring or _score
+    return np.array([scorer(model, X_test, y_test) for model in models], dtype=np.float64)
+
+
+def _score(model: Any, X: Any, y: Any) -> float:
+    """Score of the model's own method: accuracy or R2."""
+    return model.score(X, y)
+
+
+def _small_set(distilled: Any, X_test: Any) -> DistilledData:
+    """Small set of what was passed, with labels and the features of the test rows."""
+    small = distilled if isinstance(distilled, DistilledData) else _fitted_set(distilled)
+    if small.y is None:
+        raise ValueError(
+            "distilled has no labels, so no model can be trained on it; fit the distiller with y."
+        )
+    check_two_dimensional(X_test)
+    shape = X_test.shape if hasattr(X_test, "shape") else np.shape(X_test)
+    if shape[1:] != small.X.shape[1:]:
+        raise ValueError(
+            f"X_test has shape {shape}, but the rows of distilled have {small.X.shape[1]} features."
+        )
+    return small
+
+
+def _fitted_set(distiller: Any) -> DistilledData:
+    small = getattr(distiller, "distilled_", None)
+    if not isinstance(small, DistilledData):
+        raise TypeError(
+            f"distilled={distiller!r} has no distilled set; pass a DistilledData, or fit the "
+            "distiller first: evaluate(distiller.fit(X, y), X_test, y_test)."
+        )
+    return small
+
+
+def _has_classes(small: DistilledData) -> bool:
+    """Whether the labels are classes of one target, as `target_type` reads them."""
+    if isinstance(small.classes, list):
+        raise ValueError(
+            "distilled has several labels a row, for which neither networks nor kernel ridge have "
+            "a score; pass an estimator as protocol."
+        )
+    return small.classes is not None or _labels(small).dtype.kind != "f"
+
+
+def _labels(small: DistilledData) -> np.ndarray:
+    assert small.y is not None  # checked at the entrance
+    return small.y
+
+
+def _classes(small: DistilledData) -> np.ndarray:
+    return np.unique(_labels(small)) if small.classes is None else np.asarray(small.classes)
+
+
+def _numbers(X: Any, name: str) -> np.ndarray:
+    return check_array(X, dtype="numeric", input_name=name)
+
+
+def _soft_targets(small: DistilledData, labels: str) -> np.ndarray | None:
+    """Targets (m, n_classes) to train on instead of classes, or None."""
+    if labels == "hard":
+        return None
+    targets = small.targets
+    if targets is None:
+        if labels == "soft":
+            raise ValueError("labels='soft' needs a set with targets; use labels='auto'.")
+        return None
+    one_hot = np.isin(targets, (0, 1)).all() and (targets.sum(1) == 1).all()
+    return None if labels == "auto" and one_hot else np.asarray(targets, dtype=np.float64)
+
+
+# Units --------------------------------------------------------------------------------------------
+
+
+def _units(distilled: Any, small: DistilledData, X_train: Any, image_shape: Any) -> Units:
+    """Units in which features, or the channels of images, have mean 0 and deviation 1."""
+    if X_train is None and _learnt_for_networks(distilled):
+        return distilled._map.units
+    if X_train is None:
+        X, weight = _numbers(small.X, "distilled.X"), small.sample_weight
+    else:
+        X = _numbers(X_train, "X_train")
+        weight = np.ones(len(X))
+    shape = check_image_shape(image_shape, X.shape[1])
+    X, share = X.astype(np.float64), weight / weight.sum()
+    mean, deviation = feature_units(X, share) if shape is None else channel_units(X, share, shape)
+    return Units(mean, np.where(np.isinf(deviation), 0, 1 / deviation))
+
+
+def _learnt_for_networks(distilled: Any) -> bool:
+    return isinstance(distilled, DatasetDistiller) and distilled._technique().unit_features
+
+
+def _in_units(X: np.ndarray, units: Units) -> np.ndarray:
+    return ((X - units.shift) * units.factor).astype(np.float32)
+
+
+# Networks -----------------------------------------------------------------------------------------
+
+
+def _networks(
+    protocol: Any, small: DistilledData, units: Units, labels: str, use_weights: bool | str
+) -> list[Any]:
+    """Trained networks, each an estimator of its own, for rows in units."""
+    estimator = clone(protocol).set_params(standardize=False)
+    rows = _in_units(_numbers(small.X, "distilled.X"), units)
+    targets = None
+    if isinstance(protocol, NetworkClassifier) and _has_classes(small):
+        targets = _soft_targets(small, labels)
+    if targets is None:
+        fitted = fit_weighted(estimator, rows, small.y, small.sample_weight, use_weights)
+        return _each(fitted)
+    regressor = NetworkRegressor(**estimator.get_params(deep=False))
+    fitted = fit_weighted(regressor, rows, targets, small.sample_weight, use_weights)
+    return [ScoreClassifier(one, _classes(small)) for one in _each(fitted)]
+
+
+def _each(fitted: Any) -> list[Any]:
+    """Estimators of one network each, of an estimator of several."""
+    singles = []
+    for k in range(fitted.n_networks):
+        single = copy.copy(fitted)
+        single.params_ = {name: p[k : k + 1] for name, p in fitted.params_.items()}
+        singles.append(single.set_params(n_networks=1))
+    return singles
+
+
+# Kernel ridge -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """A predictor of real outputs (n, q), with the temperature of its probabilities."""
+
+    predict: Callable[[Any], np.ndarray]
+    temperature: float | None = None
+
+
+def _kernel_ridge(
+    distilled: Any, small: DistilledData, X_train: Any, labels: str, use_weights: bool | str
+) -> Any:
+    """Return the fitted kernel ridge predictor as an estimator."""
+    has_classes = _has_classes(small)
+    if isinstance(distilled, BaseDistiller):
+        outputs = _own_predictor(distilled)
+    elif small.predictor_params is not None:
+        temperature = small.predictor_params.get("temperature")
+        outputs = _Outputs(small.make_predictor().predict, temperature)
+    else:
+        targets = _soft_targets(small, labels) if has_classes else _labels(small)
+        if targets is None:
+            targets = (_labels(small)[:, None] == _classes(small)).astype(np.float64)
+        outputs = _plain_kernel_ridge(distilled, small, targets, X_train, use_weights)
+    if has_classes:
+        return ScoreClassifier(outputs, _classes(small))
+    flat = _labels(small).ndim == 1
+    return ScoreRegressor(_Outputs(lambda X: _columns(outputs.predict(X))), flat)
+
+
+def _own_predictor(distiller: BaseDistiller) -> Any:
+    """Kernel ridge predictor of a fitted distiller, also of one whose own are networks."""
+    if isinstance(distiller, DatasetDistiller) and distiller._fit is None:
+        return BaseDistiller.make_predictor(distiller)
+    return distiller.make_predictor()
+
+
+def _plain_kernel_ridge(
+    distilled: Any,
+    small: DistilledData,
+    targets: np.ndarray,
+    X_train: Any,
+    use_weights: bool | str,
+) -> _Outputs:
+    """Weighted kernel ridge regression with an RBF kernel of typical width."""
+    units = _units(distilled, small, X_train, None)
+    kernel = Kernel("rbf", gamma=1 / small.X.shape[1])
+
+    def load(X: np.ndarray) -> Any:
+        return torch.from_numpy((X - units.shift) * units.factor)
+
+    weight = small.sample_weight if use_weights else np.ones(len(small))
+    counts = weight > 0
+    rows = load(_numbers(small.X, "distilled.X")[counts])
+    K = kernel(rows, rows).numpy()
+    fit = fit_weighted_ridge(K, _columns(targets)[counts], weight[counts])
+
+    def predict(X: Any) -> np.ndarray:
+        blocks = load(_numbers(X, "X_test")).split(_BLOCK_ROWS)
+        outputs = [kernel(block, rows).numpy() @ fit.dual_coef for block in blocks]
+        return np.concatenate(outputs) + fit.intercept
+
+    return _Outputs(predict)
+
+
+def _columns(values: np.ndarray) -> np.ndarray:
+    return values.reshape(len(values), -1)
