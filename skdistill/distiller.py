@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _torch as torch
 from ._device import resolve_device
-from ._network_predictor import NetworkPredictor
+from ._network_predictor import NetworkPredictor, StoredPredictor
 from ._predictor import describe
 from ._rows import Moments, Rows, Units, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input, KernelRidgePredictor
@@ -58,8 +58,8 @@ class DatasetDistiller(BaseDistiller):
         Number of rows to learn; a float in (0, 1) is a share of the distinct rows of positive
         weight. More rows than there are gives a UserWarning and as many as there are.
 
-    objective : {"kernel_ridge", "analytic_ridge", "distribution_matching", "trajectory_matching"} \
-or objective object, default="kernel_ridge"
+    objective : {"kernel_ridge", "analytic_ridge", "distribution_matching", \
+"trajectory_matching", "feature_regression"} or objective object, default="kernel_ridge"
         The technique: see `skdistill.objectives`.
 
     init : {"auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans"}, distiller or \
@@ -413,9 +413,10 @@ DistilledData, default="auto"
 
         Returns
         -------
-        KernelRidgePredictor or NetworkPredictor
+        KernelRidgePredictor, StoredPredictor or NetworkPredictor
             Its ``predict(X)`` gives real-valued outputs: a column for each class, label or output.
-            Techniques over networks train one on the rows, whose outputs are probabilities.
+            `FeatureRegression` leaves a ridge regression on features behind. Other techniques over
+            networks train one on the rows, whose outputs are probabilities.
 
         Raises
         ------
@@ -425,6 +426,8 @@ DistilledData, default="auto"
         check_is_fitted(self)
         if self._fit is not None:
             return KernelRidgePredictor(self, self._fit, self.temperature_)
+        if self._stored is not None:
+            return StoredPredictor(self, self._stored)
         shape = check_image_shape(self.image_shape, self.n_features_in_)
         estimator = self.objective_.make_estimator(self._kind, shape, self.device, self._seed)
         if estimator is None:
@@ -533,7 +536,7 @@ DistilledData, default="auto"
             self.length_scale_ = 1 / (np.sqrt(2 * learnt.kernel.gamma) * learnt.factor)
         self.temperature_ = learnt.temperature
         targets, y, predictor_params = None, None, None
-        self._fit = None
+        self._fit, self._stored = None, learnt.predictor
         if learnt.dual is not None and learnt.intercept is not None:
             K = self._map.landmark_kernel()
             self.alpha_ = STORED_RIDGE * float(np.diag(K).mean())

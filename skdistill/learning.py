@@ -115,6 +115,8 @@ class Learnt:
     result : TrainingResult
     parameters : dict
         Of the technique's constructor: those that training has replaced.
+    predictor : object or None
+        See `Objective.stored_predictor`; it takes rows shifted and multiplied.
     """
 
     rows: np.ndarray
@@ -127,6 +129,7 @@ class Learnt:
     temperature: float | None
     result: TrainingResult
     parameters: dict[str, Any]
+    predictor: Any = None
 
 
 StartFunction = Callable[[TrainingSet, Coordinates, float], Start]
@@ -435,6 +438,7 @@ def _in_user_units(
         _calibrated(objective.temperature(support), result),
         result,
         objective.learnt_parameters(support),
+        objective.stored_predictor(support),
     )
 
 

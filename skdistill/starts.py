@@ -48,7 +48,7 @@ class Starts:
         elif not isinstance(init, str):
             found = _distilled_by(init, data)
             self.given = check_given(found, f"init={init!r}: its {found!r}", data, budget)
-        self.by_ridge = distiller.objective == "kernel_ridge" or hasattr(distiller.objective, "reg")
+        self.by_ridge = hasattr(distiller._technique(), "reg")
 
     def make(self, data: TrainingSet, coordinates: Coordinates, gamma: float) -> Start:
         """Start from a training set in coordinates."""

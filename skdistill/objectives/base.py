@@ -255,6 +255,14 @@ class Objective(BaseEstimator):
         """
         return {}
 
+    def stored_predictor(self, support: Support) -> Any:
+        """Predictor to keep on the fitted distiller, of NumPy arrays alone; None keeps none.
+
+        Called once, after the last solve. Its ``predict(rows, device)`` takes an ndarray
+        (k, width) of coordinates and returns outputs (k, q), as those of `predictor`.
+        """
+        return None
+
     def temperature(self, support: Support) -> float:
         """Divisor of the outputs before the softmax that makes them probabilities."""
         return 1.0

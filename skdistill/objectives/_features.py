@@ -1,0 +1,208 @@
+r"""What a ridge regression in feature space is made of: feature maps, their kernel, the predictor.
+
+With features :math:`\phi` and m learnt rows S of labels Y, c a fixed offset of the labels,
+
+.. math:: f(x) = c + k_{xS} (K_{SS} + \lambda I)^{-1} (Y - c) ,
+
+where k is the inner product of features, averaged over networks, or for one frozen map of rows of
+length 1 the Gaussian :math:`\exp(-\gamma |\phi(x) - \phi(s)|^2)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from .. import _torch as torch
+from .._device import for_each_block
+from ..networks import build
+from ..networks._architecture import Parameters
+from ._labels import cholesky_solve
+from .base import Context
+
+BLOCK_ROWS = {"cpu": 1024, "cuda": 8192}  # whose features are computed at a time
+MAP_BLOCK_ROWS = {"cpu": 64, "cuda": 8192}  # of a frozen map, whose responses leave a CPU's cache
+
+
+class NetworkFeatures:
+    """Features of stacks of networks, side by side, so that inner products are their mean.
+
+    Parameters
+    ----------
+    network : str, network object or callable
+        See `skdistill.networks.build`, also for the others.
+    n_features : int
+    image_shape : tuple of int or None
+    n_outputs : int
+    """
+
+    gaussian = False  # whether the kernel is that of distances
+
+    def __init__(
+        self,
+        network: Any,
+        n_features: int,
+        image_shape: tuple[int, int, int] | None,
+        n_outputs: int,
+    ) -> None:
+        self._arguments = network, n_features, image_shape, n_outputs
+        self.architecture = build(*self._arguments)
+
+    def block_rows(self, device: Any) -> int:
+        """Rows to work on at a time."""
+        return BLOCK_ROWS[device.type]
+
+    def __call__(self, params: Parameters, rows: Any) -> Any:
+        """Features (b, count * n_hidden) of rows (b, d)."""
+        found = self.architecture.features(params, rows)
+        return found.transpose(0, 1).flatten(1) / len(found) ** 0.5
+
+    # Neither the architecture nor a module in it is pickled: what it is made from suffices.
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_arguments": self._arguments}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(*state["_arguments"])  # type: ignore[misc]
+
+
+class FrozenFeatures:
+    """Features of a transformer with the method `torch_function`, of length 1.
+
+    Parameters
+    ----------
+    transformer : transformer
+        Fitted.
+    """
+
+    gaussian = True
+
+    def __init__(self, transformer: Any) -> None:
+        self._transformer = transformer
+        self._functions: dict[tuple[Any, Any], Callable[[Any], Any]] = {}
+
+    def block_rows(self, device: Any) -> int:
+        """Rows to work on at a time."""
+        return MAP_BLOCK_ROWS[device.type]
+
+    def __call__(self, params: Parameters, rows: Any) -> Any:
+        """Features (b, p) of rows (b, d); there are no parameters."""
+        key = rows.device, rows.dtype
+        if key not in self._functions:
+            self._functions[key] = self._transformer.torch_function(*key)
+        return self._functions[key](rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_transformer": self._transformer, "_functions": {}}
+
+
+Features = NetworkFeatures | FrozenFeatures
+
+
+def is_feature_map(network: Any) -> bool:
+    """Whether a parameter `network` is a transformer instead of networks."""
+    return hasattr(network, "torch_function") and not isinstance(network, type)
+
+
+def check_feature_map(network: Any, context: Context) -> Any:
+    """Return an unfitted copy of a transformer, for the images and by the generator of a context.
+
+    Raises
+    ------
+    ValueError
+        If it is fitted already, or if the images are not those of the context.
+    """
+    if isinstance(network, FrozenEstimator):
+        raise ValueError(
+            f"network={network!r} of FeatureRegression is frozen; pass it as it was before `fit`: "
+            "it is fitted on the real rows, in the units that rows are learnt in."
+        )
+    shape = context.image_shape
+    own = network.image_shape
+    if shape is None or (own is not None and tuple(own) != shape):
+        raise ValueError(
+            f"network={network!r} needs images of image_shape={own!r}, but the distiller has "
+            f"image_shape={shape!r}; give the same to both, or None to the network."
+        )
+    device = context.generator.device
+    seed = torch.randint(2**31 - 1, (1,), generator=context.generator, device=device)
+    options: dict[str, Any] = {"image_shape": shape, "device": str(context.device)}
+    if network.random_state is None:
+        options["random_state"] = int(seed)
+    return clone(network).set_params(**options)
+
+
+def features_of(features: Features, params: Parameters, rows: Any) -> Any:
+    """Features (b, f) of rows without gradients, in blocks that shrink when memory runs out."""
+    parts: list[Any] = []
+
+    def work(start: int, stop: int) -> None:
+        with torch.no_grad():
+            parts.append(features(params, rows[start:stop]))
+
+    for_each_block(work, len(rows), features.block_rows(rows.device))
+    return torch.cat(parts)
+
+
+def kernel(F: Any, G: Any, gamma: float | None) -> Any:
+    """Kernel (a, b) of features (a, f) and (b, f): Gaussian, or their products for gamma None."""
+    products = F @ G.T
+    if gamma is None:
+        return products
+    squares = F.square().sum(1)[:, None] + G.square().sum(1)
+    return (-gamma * (squares - 2 * products).clamp_min(0)).exp()
+
+
+def solve_dual(F: Any, labels: Any, reg: float, gamma: float | None) -> Any:
+    """Coefficients (m, q) for features (m, f) of learnt rows and labels less their offset.
+
+    Solved in float64: the ridge is small. `reg` is relative to the mean of the kernel's diagonal.
+    """
+    F = F.double()
+    K = kernel(F, F, gamma)
+    jitter = reg * float(K.detach().diagonal().mean()) + 1e-300
+    return cholesky_solve(K, labels.double(), jitter).to(labels.dtype)
+
+
+@dataclass(frozen=True)
+class FeatureRidge:
+    """The predictor of a learnt set, NumPy arrays alone.
+
+    Attributes
+    ----------
+    features : NetworkFeatures or FrozenFeatures
+    params : dict of str to float32 ndarray of shape (count, ...)
+        Of the networks; empty for a frozen map.
+    of_support : float32 ndarray of shape (m, f)
+        Features of the learnt rows.
+    dual : float32 ndarray of shape (m, q)
+    offset : float
+    gamma : float or None
+    """
+
+    features: Features
+    params: dict[str, np.ndarray]
+    of_support: np.ndarray
+    dual: np.ndarray
+    offset: float
+    gamma: float | None
+
+    def predict(self, rows: np.ndarray, device: Any) -> np.ndarray:
+        """Compute outputs (k, q), float64, of rows (k, d) in coordinates, on a device."""
+
+        def load(array: np.ndarray) -> Any:
+            return torch.from_numpy(array).to(device, torch.float32)
+
+        params = {name: load(array) for name, array in self.params.items()}
+        of_support, dual = load(self.of_support), load(self.dual)
+        out = np.empty((len(rows), dual.shape[1]))
+        step = BLOCK_ROWS["cuda"]
+        for i in range(0, len(rows), step):
+            F = features_of(self.features, params, load(rows[i : i + step]))
+            outputs = kernel(F, of_support, self.gamma) @ dual + self.offset
+            out[i : i + step] = outputs.double().cpu().numpy()
+        return out

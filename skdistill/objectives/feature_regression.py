@@ -1,0 +1,279 @@
+r"""Rows whose ridge regression on the features of networks fits the real rows.
+
+With :math:`\phi` the features of the networks that a pool lends for one step, learnt rows S with
+learnt labels Y, a fixed offset c, and a batch of real rows with weights v,
+
+.. math::
+    L(S, Y) = \frac12 \sum_i v_i \big| f(x_i) - y_i \big|^2 , \qquad
+    f(x) = c + \phi(x) \phi(S)^T (\phi(S) \phi(S)^T + \lambda I)^{-1} (Y - c) .
+
+Networks freshly drawn for each step make :math:`\phi \phi^T` an estimate of the kernel of the
+neural network Gaussian process (RFAD: Loo et al., 2022); networks that are themselves trained on
+the current set, a step each time they are used, and renewed after some steps make it a kernel of
+learnt features (FRePo: Zhou et al., 2022). Gradients go through the features of learnt rows alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+from .. import _torch as torch
+from ..support import Support
+from ._features import (
+    FeatureRidge,
+    Features,
+    FrozenFeatures,
+    NetworkFeatures,
+    check_feature_map,
+    features_of,
+    is_feature_map,
+    kernel,
+    solve_dual,
+)
+from ._pool import Pool, RandomPool, TrainedPool, train_copies
+from .base import Batch, Context, Objective, Sample, Stage
+
+POOLS = ("random", "trained")
+LOSSES = ("auto", "squared_error", "cross_entropy")
+STEPS = 1000
+BATCH = 512
+LOOKS = 12  # at held-out rows
+JUDGES = 4  # networks of the predictor
+RATE = 0.25  # of learning_rate: the step of a feature of size 1
+LABEL_RATE = 0.1  # of learning_rate
+OTHER_RATE = 0.02  # of log temperature
+START_TEMPERATURE = 0.1
+OFFSETS = {"multilabel": 0.5, "numbers": 0.0}  # of labels; 1 / n_classes for classes
+
+
+class FeatureRegression(Objective):
+    r"""Learn rows and labels whose ridge regression on network features fits the real rows.
+
+    Parameters
+    ----------
+    network : {"auto", "mlp", "convnet"}, network object, callable or ConvFeatures, default="auto"
+        What makes features: "auto" is :class:`~skdistill.networks.ConvNet` for images (see
+        `image_shape` of the distiller) and :class:`~skdistill.networks.MLP` for vectors. A function
+        ``(input_shape, n_outputs) -> torch.nn.Module`` makes networks of your own, whose features
+        are the inputs of their last linear layer. :class:`~skdistill.networks.ConvFeatures`, not
+        fitted, is one frozen map for all steps: it is fitted on the real images, the learnt rows
+        stay images, and the kernel is the Gaussian one of features of length 1.
+
+    pool : {"random", "trained"}, default="random"
+        "random" draws fresh networks in each step (RFAD). "trained" takes them from an online pool
+        of networks that are trained on the current set (FRePo). Without effect on a frozen map.
+
+    n_networks : int, default=1
+        Networks in a step, whose kernels are averaged.
+
+    pool_size : int, default=10
+        Networks of the trained pool.
+
+    max_online_updates : int, default=100
+        Steps on the current set after which a network of the trained pool is replaced by a fresh
+        one. The networks of the predictor get as many.
+
+    loss : {"auto", "squared_error", "cross_entropy"}, default="auto"
+        "cross_entropy" is that of softmax(f / T) with a learnt temperature T, the Platt-scaled loss
+        of RFAD. "auto" takes it for classes, and the squared error for anything else.
+
+    reg : float, default=1e-6
+        Ridge :math:`\lambda`, relative to the mean of the diagonal of :math:`\phi(S) \phi(S)^T`.
+
+    gamma : float, default=1.0
+        Of the Gaussian kernel :math:`\exp(-\gamma |\phi(x) - \phi(s)|^2)` of a frozen map.
+
+    Notes
+    -----
+    Rows count by their weights, and a row of weight 2 as two rows. The loss is a sum over the rows
+    of a batch, so that importance batches with ``reweight=True`` keep its gradient unbiased.
+    Labels are learnt unless the distiller's `learn_labels` is False; they cannot be solved for,
+    since they serve many networks.
+
+    Importances, held-out scores and ``DistilledClassifier(estimator=None)`` take the same
+    predictor: ridge regression on the features of a few networks that are drawn once for a fit, for
+    ``pool="trained"`` trained on the learnt rows each time. The fitted distiller keeps it, with the
+    parameters of its networks as NumPy arrays: these are far larger than the learnt rows.
+
+    References
+    ----------
+    .. [1] N. Loo, R. Hasani, A. Amini, D. Rus. "Efficient Dataset Distillation Using Random Feature
+       Approximation". NeurIPS 2022.
+    .. [2] Y. Zhou, E. Nezhadarya, J. Ba. "Dataset Distillation using Neural Feature Regression".
+       NeurIPS 2022.
+
+    Examples
+    --------
+    >>> from skdistill.networks import ConvNet
+    >>> from skdistill.objectives import FeatureRegression
+    >>> FeatureRegression(network=ConvNet(width=32), pool="trained")
+    FeatureRegression(network=ConvNet(width=32), pool='trained')
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"classes", "multilabel", "numbers"})
+    learns_labels: ClassVar[bool] = True
+    unit_features: ClassVar[bool] = True
+    folds: ClassVar[bool] = False
+    _features: Features
+    _pool: Pool | None
+    _judges: dict[str, Any]
+
+    def __init__(
+        self,
+        network: Any = "auto",
+        pool: str = "random",
+        n_networks: int = 1,
+        pool_size: int = 10,
+        max_online_updates: int = 100,
+        loss: str = "auto",
+        reg: float = 1e-6,
+        gamma: float = 1.0,
+    ) -> None:
+        self.network = network
+        self.pool = pool
+        self.n_networks = n_networks
+        self.pool_size = pool_size
+        self.max_online_updates = max_online_updates
+        self.loss = loss
+        self.reg = reg
+        self.gamma = gamma
+
+    def setup(self, context: Context) -> None:
+        """Make the networks and their pool; see `Objective.setup`."""
+        super().setup(context)
+        self._check_parameters(context)
+        q, generator = context.n_outputs, context.generator
+        self._offset = 1 / q if context.kind == "classes" else OFFSETS[context.kind]
+        self._cross_entropy = self.loss == "cross_entropy" or (
+            self.loss == "auto" and context.kind == "classes"
+        )
+        self._gamma, self._map, self._pool, self._judges = None, None, None, {}
+        if is_feature_map(self.network):
+            self._map = check_feature_map(self.network, context)
+            self._gamma = float(self.gamma)
+            return
+        self._features = NetworkFeatures(self.network, context.n_features, context.image_shape, q)
+        architecture = self._features.architecture
+        self._judges = architecture.initial(JUDGES, generator)
+        if self.pool == "random":
+            self._pool = RandomPool(architecture, self.n_networks, generator)
+        else:
+            self._pool = TrainedPool(
+                architecture, self.n_networks, self.pool_size, self.max_online_updates, generator
+            )
+
+    def _check_parameters(self, context: Context) -> None:
+        for name, allowed in (("pool", POOLS), ("loss", LOSSES)):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(
+                    f"{name}={value!r} of FeatureRegression is unknown; use one of {allowed}."
+                )
+        for name in ("n_networks", "pool_size", "max_online_updates"):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) and int(value) >= 1):
+                raise ValueError(
+                    f"{name}={value!r} of FeatureRegression must be a positive integer."
+                )
+        for name in ("reg", "gamma"):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and math.isfinite(value) and float(value) > 0):
+                raise ValueError(f"{name}={value!r} of FeatureRegression must be positive.")
+        if self.pool == "trained" and self.n_networks > self.pool_size:
+            raise ValueError(
+                f"n_networks={self.n_networks!r} of FeatureRegression is more than "
+                f"pool_size={self.pool_size!r}; make the pool larger."
+            )
+        if self.loss == "cross_entropy" and context.kind != "classes":
+            raise ValueError(
+                "loss='cross_entropy' of FeatureRegression needs classes as y, got "
+                f"{context.kind}; use loss='squared_error'."
+            )
+        if context.learn_labels == "solve":
+            raise ValueError(
+                "learn_labels='solve' does not work with FeatureRegression, whose labels serve "
+                "many networks; use learn_labels=True."
+            )
+
+    def stages(self, max_iter: int | None) -> list[Stage]:
+        """One stage; see `Objective.stages`."""
+        n_steps = STEPS if max_iter is None else max_iter
+        size = self._context.batch_size or BATCH
+        return [Stage("regress", n_steps, size, torch.float32, max(1, n_steps // LOOKS))]
+
+    def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
+        """See `Objective.start`."""
+        support = Support(rows.clone(), labels.clone())
+        if self._cross_entropy:
+            support.extra["log_temperature"] = rows.new_full((1,), math.log(START_TEMPERATURE))
+        return support
+
+    def begin(self, stage: Stage, support: Support, sample: Sample) -> Support:
+        """See `Objective.begin`; a frozen map is fitted on the real rows."""
+        if self._map is not None:
+            self._features = FrozenFeatures(self._map.fit(sample.data.rows.cpu().numpy()))
+        return support.to(stage.dtype)
+
+    def rates(self, stage: Stage, support: Support) -> dict[str, float]:
+        """See `Objective.rates`: a rate for each feature, whatever their number."""
+        rates = {"rows": RATE * self._context.learning_rate}
+        if self._context.learn_labels:
+            rates["labels"] = LABEL_RATE * self._context.learning_rate
+        if self._cross_entropy:
+            rates["log_temperature"] = OTHER_RATE
+        return rates
+
+    def batch_loss(self, support: Support, batch: Batch, weights: Any) -> Any:
+        """Loss of the ridge regression in this step's networks; see `Objective.batch_loss`."""
+        params = {} if self._pool is None else self._pool.lend(support.rows.dtype)
+        F = self._features(params, support.rows)
+        dual = solve_dual(F, support.labels - self._offset, self.reg, self._gamma)
+        G = features_of(self._features, params, batch.rows)
+        outputs = kernel(G, F, self._gamma) @ dual + self._offset
+        if self._cross_entropy:
+            log_p = torch.log_softmax(outputs / support["log_temperature"].exp(), dim=1)
+            return -(weights @ (log_p * batch.targets)).sum()
+        return 0.5 * (weights @ (outputs - batch.targets).square()).sum()
+
+    def after_step(self, support: Support) -> None:
+        """Train the networks of this step on the current set; see `Objective.after_step`."""
+        if self._pool is not None:
+            self._pool.update(support.rows, support.labels - self._offset)
+
+    def predictor(self, support: Support) -> Callable[[Any], Any]:
+        """Ridge regression on the features of fixed networks; see `Objective.predictor`."""
+        params, F, dual = self._solved(support)
+
+        def predict(rows: Any) -> Any:
+            G = features_of(self._features, params, rows.to(F.dtype))
+            return kernel(G, F, self._gamma) @ dual + self._offset
+
+        return predict
+
+    def stored_predictor(self, support: Support) -> FeatureRidge:
+        """Return the predictor as NumPy arrays; see `Objective.stored_predictor`."""
+        params, F, dual = self._solved(support)
+        arrays = {name: p.cpu().numpy() for name, p in params.items()}
+        return FeatureRidge(
+            self._features, arrays, F.cpu().numpy(), dual.cpu().numpy(), self._offset, self._gamma
+        )
+
+    def temperature(self, support: Support) -> float:
+        """See `Objective.temperature`: learnt with cross-entropy."""
+        found = support.extra.get("log_temperature")
+        return START_TEMPERATURE if found is None else float(found.exp())
+
+    def _solved(self, support: Support) -> tuple[Any, Any, Any]:
+        """Networks of the predictor, features of the learnt rows in them, and coefficients."""
+        rows = support.rows.detach().float()
+        labels = support.labels.detach().float() - self._offset
+        params = self._judges
+        if isinstance(self._pool, TrainedPool):
+            params = train_copies(
+                self._pool.architecture, params, rows, labels, self.max_online_updates
+            )
+        F = features_of(self._features, params, rows)
+        return params, F, solve_dual(F, labels, self.reg, self._gamma)
