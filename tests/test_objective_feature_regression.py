@@ -199,7 +199,7 @@ def test_predictor_is_ridge_regression_on_features():
     predict = objective.predictor(support)
     architecture, params = objective._pool.architecture, objective._judges
     F, G = (
-        architecture.features(params, rows.float()).double().transpose(0, 1).flatten(1)
+        architecture.features(params, rows.float()).double().transpose(0, 1).flatten(1) / 8**0.5
         for rows in (support.rows, batch.rows)
     )
     K = F @ F.T
@@ -211,6 +211,30 @@ def test_predictor_is_ridge_regression_on_features():
     outputs = stored.predict(batch.rows.numpy(), CPU)
     np.testing.assert_allclose(outputs, expected, atol=1e-4, rtol=1e-4)
     assert all(isinstance(p, np.ndarray) for p in stored.params.values())
+
+
+def test_importances_of_many_rows_take_two_networks():
+    objective, support, batch, _ = make(NETWORKS["mlp"], predictor_networks=5)
+    data = TrainingSet(batch.rows, batch.targets, torch.ones(40, dtype=F64))
+
+    def n_networks():
+        seen = []
+        original = objective._pool.architecture.features
+        objective._pool.architecture.features = lambda params, rows: (
+            seen.append(len(params["0.weight"])),
+            original(params, rows),
+        )[1]
+        objective.predictor(support)(batch.rows)
+        objective._pool.architecture.features = original
+        return set(seen)
+
+    objective.solve(support, Sample(data, torch.arange(20), torch.ones(20)))
+    assert n_networks() == {2}
+    objective.scores(support, data)
+    assert n_networks() == {5}
+    objective.solve(support, Sample(data, torch.arange(40), torch.ones(40)))
+    assert n_networks() == {5}
+    assert len(objective.stored_predictor(support).params["0.weight"]) == 5
 
 
 def test_blocks_are_halved_when_memory_runs_out(monkeypatch):
@@ -420,6 +444,7 @@ def test_its_own_parameters_can_be_searched(digits):
         ({"n_networks": 0}, "n_networks=0 of FeatureRegression"),
         ({"pool_size": 1.5}, "pool_size=1.5 of FeatureRegression"),
         ({"max_online_updates": 0}, "max_online_updates=0 of FeatureRegression"),
+        ({"predictor_networks": -1}, "predictor_networks=-1 of FeatureRegression"),
         ({"pool": "frozen"}, "pool='frozen' of FeatureRegression is unknown"),
         ({"pool": "trained", "n_networks": 11}, "more than pool_size=10"),
         ({"loss": "hinge"}, "loss='hinge' of FeatureRegression is unknown"),

@@ -16,7 +16,7 @@ learnt features (FRePo: Zhou et al., 2022). Gradients go through the features of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -34,14 +34,14 @@ from ._features import (
     solve_dual,
 )
 from ._pool import Pool, RandomPool, TrainedPool, train_copies
-from .base import Batch, Context, Objective, Sample, Stage
+from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
 
 POOLS = ("random", "trained")
 LOSSES = ("auto", "squared_error", "cross_entropy")
 STEPS = 1000
 BATCH = 512
 LOOKS = 12  # at held-out rows
-JUDGES = 4  # networks of the predictor
+SCOUTS = 2  # networks of the predictor that importances of many rows are taken with
 RATE = 0.25  # of learning_rate: the step of a feature of size 1
 LABEL_RATE = 0.1  # of learning_rate
 OTHER_RATE = 0.02  # of log temperature
@@ -76,6 +76,10 @@ class FeatureRegression(Objective):
         Steps on the current set after which a network of the trained pool is replaced by a fresh
         one. The networks of the predictor get as many.
 
+    predictor_networks : int, default=8
+        Networks of the predictor, whose kernels are averaged: the more, the closer to the kernel
+        that the rows are learnt for. Small random networks gain much from it.
+
     loss : {"auto", "squared_error", "cross_entropy"}, default="auto"
         "cross_entropy" is that of softmax(f / T) with a learnt temperature T, the Platt-scaled loss
         of RFAD. "auto" takes it for classes, and the squared error for anything else.
@@ -93,10 +97,11 @@ class FeatureRegression(Objective):
     Labels are learnt unless the distiller's `learn_labels` is False; they cannot be solved for,
     since they serve many networks.
 
-    Importances, held-out scores and ``DistilledClassifier(estimator=None)`` take the same
-    predictor: ridge regression on the features of a few networks that are drawn once for a fit, for
-    ``pool="trained"`` trained on the learnt rows each time. The fitted distiller keeps it, with the
-    parameters of its networks as NumPy arrays: these are far larger than the learnt rows.
+    Held-out scores and ``DistilledClassifier(estimator=None)`` take the same predictor: ridge
+    regression on the features of networks that are drawn once for a fit, for ``pool="trained"``
+    trained on the learnt rows each time. Importances take it too, with more than 4,096 rows only
+    two of its networks. The fitted distiller keeps it, with the parameters of its networks as NumPy
+    arrays: these are far larger than the learnt rows.
 
     References
     ----------
@@ -128,6 +133,7 @@ class FeatureRegression(Objective):
         n_networks: int = 1,
         pool_size: int = 10,
         max_online_updates: int = 100,
+        predictor_networks: int = 8,
         loss: str = "auto",
         reg: float = 1e-6,
         gamma: float = 1.0,
@@ -137,6 +143,7 @@ class FeatureRegression(Objective):
         self.n_networks = n_networks
         self.pool_size = pool_size
         self.max_online_updates = max_online_updates
+        self.predictor_networks = predictor_networks
         self.loss = loss
         self.reg = reg
         self.gamma = gamma
@@ -151,13 +158,14 @@ class FeatureRegression(Objective):
             self.loss == "auto" and context.kind == "classes"
         )
         self._gamma, self._map, self._pool, self._judges = None, None, None, {}
+        self._thorough = True
         if is_feature_map(self.network):
             self._map = check_feature_map(self.network, context)
             self._gamma = float(self.gamma)
             return
         self._features = NetworkFeatures(self.network, context.n_features, context.image_shape, q)
         architecture = self._features.architecture
-        self._judges = architecture.initial(JUDGES, generator)
+        self._judges = architecture.initial(self.predictor_networks, generator)
         if self.pool == "random":
             self._pool = RandomPool(architecture, self.n_networks, generator)
         else:
@@ -172,7 +180,7 @@ class FeatureRegression(Objective):
                 raise ValueError(
                     f"{name}={value!r} of FeatureRegression is unknown; use one of {allowed}."
                 )
-        for name in ("n_networks", "pool_size", "max_online_updates"):
+        for name in ("n_networks", "pool_size", "max_online_updates", "predictor_networks"):
             value = getattr(self, name)
             if not (isinstance(value, Integral) and int(value) >= 1):
                 raise ValueError(
@@ -243,9 +251,18 @@ class FeatureRegression(Objective):
         if self._pool is not None:
             self._pool.update(support.rows, support.labels - self._offset)
 
+    def solve(self, support: Support, sample: Sample) -> None:
+        """Note whether the predictor is asked for with all rows at hand; see `Objective.solve`."""
+        self._thorough = len(sample.index) >= len(sample.data)
+
+    def scores(self, support: Support, held_out: TrainingSet) -> dict[Hashable, float]:
+        """See `Objective.scores`; by the whole predictor."""
+        self._thorough = True
+        return super().scores(support, held_out)
+
     def predictor(self, support: Support) -> Callable[[Any], Any]:
         """Ridge regression on the features of fixed networks; see `Objective.predictor`."""
-        params, F, dual = self._solved(support)
+        params, F, dual = self._solved(support, None if self._thorough else SCOUTS)
 
         def predict(rows: Any) -> Any:
             G = features_of(self._features, params, rows.to(F.dtype))
@@ -255,7 +272,7 @@ class FeatureRegression(Objective):
 
     def stored_predictor(self, support: Support) -> FeatureRidge:
         """Return the predictor as NumPy arrays; see `Objective.stored_predictor`."""
-        params, F, dual = self._solved(support)
+        params, F, dual = self._solved(support, None)
         arrays = {name: p.cpu().numpy() for name, p in params.items()}
         return FeatureRidge(
             self._features, arrays, F.cpu().numpy(), dual.cpu().numpy(), self._offset, self._gamma
@@ -266,11 +283,11 @@ class FeatureRegression(Objective):
         found = support.extra.get("log_temperature")
         return START_TEMPERATURE if found is None else float(found.exp())
 
-    def _solved(self, support: Support) -> tuple[Any, Any, Any]:
-        """Networks of the predictor, features of the learnt rows in them, and coefficients."""
+    def _solved(self, support: Support, count: int | None) -> tuple[Any, Any, Any]:
+        """First networks of the predictor, features of the learnt rows in them, coefficients."""
         rows = support.rows.detach().float()
         labels = support.labels.detach().float() - self._offset
-        params = self._judges
+        params = {name: p[:count] for name, p in self._judges.items()}
         if isinstance(self._pool, TrainedPool):
             params = train_copies(
                 self._pool.architecture, params, rows, labels, self.max_online_updates
