@@ -345,7 +345,8 @@ def _kernel_ridge(
 
 def _own_predictor(distiller: BaseDistiller) -> Any:
     """Kernel ridge predictor of a fitted distiller, also of one whose own are networks."""
-    if isinstance(distiller, DatasetDistiller) and distiller._fit is None:
+    learnt = isinstance(distiller, DatasetDistiller)
+    if learnt and distiller._fit is None and distiller._stored is None:
         return BaseDistiller.make_predictor(distiller)
     return distiller.make_predictor()
 

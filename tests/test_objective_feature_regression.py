@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from torch import nn
 
 from skdistill import DatasetDistiller, DistilledClassifier, DistilledRegressor
+from skdistill.evaluation import evaluate
 from skdistill.kernels import Kernel
 from skdistill.networks import MLP, ConvFeatures, ConvNet
 from skdistill.objectives import OBJECTIVES, Batch, Context, FeatureRegression, TrainingSet
@@ -378,6 +379,13 @@ def test_same_seed_same_bits_and_no_torch_in_the_pickle(digits, pool):
     # Made anew from the distiller, it is the same predictor.
     again = pickle.loads(pickle.dumps(first.distiller_)).make_predictor()
     np.testing.assert_array_equal(again.predict(X_test), first.estimator_.predictor.predict(X_test))
+
+
+def test_evaluation_takes_the_same_predictor(digits):
+    X, X_test, y, y_test = digits
+    model = DistilledClassifier(distiller=quick()).fit(X, y)
+    (found,) = evaluate(model.distiller_, X_test, y_test, "kernel_ridge")
+    assert found == model.score(X_test, y_test)
 
 
 def test_frozen_map_in_the_pickle(digits):

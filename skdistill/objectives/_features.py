@@ -25,8 +25,9 @@ from ..networks._architecture import Parameters
 from ._labels import cholesky_solve
 from .base import Context
 
-BLOCK_ROWS = {"cpu": 1024, "cuda": 8192}  # whose features are computed at a time
-MAP_BLOCK_ROWS = {"cpu": 64, "cuda": 8192}  # of a frozen map, whose responses leave a CPU's cache
+BLOCK_ROWS = {"cpu": 1024, "cuda": 2048}  # whose features are computed at a time
+UPLOAD_ROWS = 8192  # that are on a device at a time
+MAP_BLOCK_ROWS = {"cpu": 64, "cuda": 2048}  # of a frozen map, whose responses leave a CPU's cache
 
 
 class NetworkFeatures:
@@ -40,8 +41,6 @@ class NetworkFeatures:
     image_shape : tuple of int or None
     n_outputs : int
     """
-
-    gaussian = False  # whether the kernel is that of distances
 
     def __init__(
         self,
@@ -62,12 +61,9 @@ class NetworkFeatures:
         found = self.architecture.features(params, rows)
         return found.transpose(0, 1).flatten(1) / len(found) ** 0.5
 
-    # Neither the architecture nor a module in it is pickled: what it is made from suffices.
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_arguments": self._arguments}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(*state["_arguments"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Neither the architecture nor a module in it is pickled: what it is made from suffices.
+        return NetworkFeatures, self._arguments
 
 
 class FrozenFeatures:
@@ -78,8 +74,6 @@ class FrozenFeatures:
     transformer : transformer
         Fitted.
     """
-
-    gaussian = True
 
     def __init__(self, transformer: Any) -> None:
         self._transformer = transformer
@@ -96,8 +90,8 @@ class FrozenFeatures:
             self._functions[key] = self._transformer.torch_function(*key)
         return self._functions[key](rows)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_transformer": self._transformer, "_functions": {}}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenFeatures, (self._transformer,)
 
 
 Features = NetworkFeatures | FrozenFeatures
@@ -136,13 +130,19 @@ def check_feature_map(network: Any, context: Context) -> Any:
     return clone(network).set_params(**options)
 
 
-def features_of(features: Features, params: Parameters, rows: Any) -> Any:
-    """Features (b, f) of rows without gradients, in blocks that shrink when memory runs out."""
+def features_of(
+    features: Features, params: Parameters, rows: Any, then: Callable[[Any], Any] | None = None
+) -> Any:
+    """Features (b, f) of rows without gradients, in blocks that shrink when memory runs out.
+
+    With `then`, what it makes of the features of each block: they are never there as a whole.
+    """
     parts: list[Any] = []
 
     def work(start: int, stop: int) -> None:
         with torch.no_grad():
-            parts.append(features(params, rows[start:stop]))
+            found = features(params, rows[start:stop])
+            parts.append(found if then is None else then(found))
 
     for_each_block(work, len(rows), features.block_rows(rows.device))
     return torch.cat(parts)
@@ -200,9 +200,13 @@ class FeatureRidge:
         params = {name: load(array) for name, array in self.params.items()}
         of_support, dual = load(self.of_support), load(self.dual)
         out = np.empty((len(rows), dual.shape[1]))
-        step = BLOCK_ROWS["cuda"]
-        for i in range(0, len(rows), step):
-            F = features_of(self.features, params, load(rows[i : i + step]))
-            outputs = kernel(F, of_support, self.gamma) @ dual + self.offset
-            out[i : i + step] = outputs.double().cpu().numpy()
+        for i in range(0, len(rows), UPLOAD_ROWS):
+            block = load(rows[i : i + UPLOAD_ROWS])
+            outputs = features_of(
+                self.features,
+                params,
+                block,
+                lambda F: kernel(F, of_support, self.gamma) @ dual + self.offset,
+            )
+            out[i : i + UPLOAD_ROWS] = outputs.double().cpu().numpy()
         return out

@@ -265,8 +265,12 @@ class FeatureRegression(Objective):
         params, F, dual = self._solved(support, None if self._thorough else SCOUTS)
 
         def predict(rows: Any) -> Any:
-            G = features_of(self._features, params, rows.to(F.dtype))
-            return kernel(G, F, self._gamma) @ dual + self._offset
+            return features_of(
+                self._features,
+                params,
+                rows.to(F.dtype),
+                lambda G: kernel(G, F, self._gamma) @ dual + self._offset,
+            )
 
         return predict
 
