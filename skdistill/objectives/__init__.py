@@ -3,6 +3,7 @@
 from .analytic_ridge import AnalyticRidge
 from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
 from .distribution_matching import DistributionMatching
+from .gradient_matching import GradientMatching
 from .kernel_ridge import KernelRidge
 from .trajectory_matching import TrajectoryMatching
 
@@ -11,6 +12,7 @@ OBJECTIVES = {
     "analytic_ridge": AnalyticRidge,
     "distribution_matching": DistributionMatching,
     "trajectory_matching": TrajectoryMatching,
+    "gradient_matching": GradientMatching,
 }
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "Batch",
     "Context",
     "DistributionMatching",
+    "GradientMatching",
     "KernelRidge",
     "Objective",
     "Sample",
