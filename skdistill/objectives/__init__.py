@@ -4,6 +4,7 @@ from .analytic_ridge import AnalyticRidge
 from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
 from .distribution_matching import DistributionMatching
 from .feature_regression import FeatureRegression
+from .gradient_matching import GradientMatching
 from .kernel_ridge import KernelRidge
 from .trajectory_matching import TrajectoryMatching
 
@@ -13,6 +14,7 @@ OBJECTIVES = {
     "distribution_matching": DistributionMatching,
     "trajectory_matching": TrajectoryMatching,
     "feature_regression": FeatureRegression,
+    "gradient_matching": GradientMatching,
 }
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Context",
     "DistributionMatching",
     "FeatureRegression",
+    "GradientMatching",
     "KernelRidge",
     "Objective",
     "Sample",

@@ -13,24 +13,19 @@ over networks (Zhao & Bilen, 2023). All classes go through a network in one call
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar
 
 from .. import _torch as torch
-from ..networks import Architecture, NetworkClassifier, build
-from ..networks.augmentation import Augmentation, make_augmentation
 from ..support import Support
-from ._network_ridge import TEMPERATURE, NetworkRidge
-from .base import Batch, Context, Objective, Stage
+from ._network_technique import NetworkTechnique
+from .base import Batch, Context, Stage
 
 STEPS = 1000
 ROWS_PER_CLASS = 256
-JUDGES = 2  # random networks that importances are taken with
-RATE = 0.25  # of learning_rate: the step of a feature of size 1
 
 
-class DistributionMatching(Objective):
+class DistributionMatching(NetworkTechnique):
     r"""Match class means of the features of random networks (DM).
 
     Parameters
@@ -79,13 +74,6 @@ class DistributionMatching(Objective):
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset({"none", "classes"})
-    unit_features: ClassVar[bool] = True
-    balances_classes: ClassVar[bool] = True
-    folds: ClassVar[bool] = False
-    keeps_best: ClassVar[bool] = False
-    _architecture: Architecture
-    _augmentation: Augmentation | None
-    _judges: NetworkRidge
 
     def __init__(
         self, network: Any = "auto", augment: str | None = "auto", n_networks: int = 1
@@ -95,35 +83,19 @@ class DistributionMatching(Objective):
         self.n_networks = n_networks
 
     def setup(self, context: Context) -> None:
-        """Build the network; see `Objective.setup`."""
+        """Check the parameters; see `Objective.setup`."""
         super().setup(context)
         if not (isinstance(self.n_networks, Integral) and int(self.n_networks) >= 1):
             raise ValueError(
                 f"n_networks={self.n_networks!r} of DistributionMatching must be a positive "
                 "integer."
             )
-        self._architecture = build(
-            self.network, context.n_features, context.image_shape, context.n_outputs
-        )
-        generator = context.generator
-        self._augmentation = make_augmentation(self.augment, context.image_shape, generator)
-        self._judges = NetworkRidge(self._architecture, JUDGES, generator)
 
     def stages(self, max_iter: int | None) -> list[Stage]:
         """One stage; see `Objective.stages`."""
         n_steps = STEPS if max_iter is None else max_iter
         size = self._context.batch_size or ROWS_PER_CLASS * self._context.n_outputs
         return [Stage("match", n_steps, size, torch.float32, max(1, min(100, n_steps // 12)))]
-
-    def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
-        """See `Objective.start`; each row belongs to the class of its largest target."""
-        if labels is not None:
-            labels = torch.eye(labels.shape[1]).to(labels)[labels.argmax(1)]
-        return Support(rows.clone(), labels)
-
-    def rates(self, stage: Stage, support: Support) -> dict[str, float]:
-        """See `Objective.rates`: a rate for each feature, whatever their number."""
-        return {"rows": RATE * self._context.learning_rate}
 
     def batch_loss(self, support: Support, batch: Batch, weights: Any) -> Any:
         """Squared distances of class means in fresh networks; see `Objective.batch_loss`."""
@@ -142,29 +114,6 @@ class DistributionMatching(Objective):
             @ self._architecture.features(params, learnt),
             _present(batch.targets, support.labels),
         )
-
-    def predictor(self, support: Support) -> Callable[[Any], Any]:
-        """Ridge regression on random features; see `Objective.predictor`."""
-        return self._judges.predictor(support.rows, support.labels)
-
-    def make_estimator(
-        self, kind: str, image_shape: tuple[int, int, int] | None, device: str, seed: int
-    ) -> Any:
-        """Return networks trained by the public protocol; see `Objective.make_estimator`."""
-        if kind != "classes":
-            return None
-        return NetworkClassifier(
-            self.network,
-            image_shape=image_shape,
-            augment=self.augment,
-            standardize=False,  # they see coordinates
-            device=device,
-            random_state=seed,
-        )
-
-    def temperature(self, support: Support) -> float:
-        """See `Objective.temperature`."""
-        return TEMPERATURE
 
 
 def class_shares(weights: Any, targets: Any) -> Any:

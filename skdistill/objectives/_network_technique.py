@@ -1,0 +1,77 @@
+"""What techniques share that learn rows for networks, with the labels of the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from .. import _torch as torch
+from ..networks import Architecture, NetworkClassifier, build
+from ..networks.augmentation import Augmentation, make_augmentation
+from ..support import Support
+from ._network_ridge import TEMPERATURE, NetworkRidge
+from .base import Context, Objective, Stage
+
+JUDGES = 2  # random networks that importances are taken with
+RATE = 0.25  # of learning_rate: the step of a feature of size 1
+
+
+class NetworkTechnique(Objective):
+    """Base of techniques with the parameters `network` and `augment`, whose labels are classes.
+
+    Nothing is held out and the last rows are kept: the scores that are cheap enough to take while
+    training choose no better ones.
+    """
+
+    unit_features: ClassVar[bool] = True
+    balances_classes: ClassVar[bool] = True
+    folds: ClassVar[bool] = False
+    keeps_best: ClassVar[bool] = False
+    network: Any
+    augment: str | None
+    _architecture: Architecture
+    _augmentation: Augmentation | None
+    _judges: NetworkRidge
+
+    def setup(self, context: Context) -> None:
+        """Build the network; see `Objective.setup`."""
+        super().setup(context)
+        self._architecture = build(
+            self.network, context.n_features, context.image_shape, context.n_outputs
+        )
+        generator = context.generator
+        self._augmentation = make_augmentation(self.augment, context.image_shape, generator)
+        self._judges = NetworkRidge(self._architecture, JUDGES, generator)
+
+    def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
+        """See `Objective.start`; each row belongs to the class of its largest target."""
+        if labels is not None:
+            labels = torch.eye(labels.shape[1]).to(labels)[labels.argmax(1)]
+        return Support(rows.clone(), labels)
+
+    def rates(self, stage: Stage, support: Support) -> dict[str, float]:
+        """See `Objective.rates`: a rate for each feature, whatever their number."""
+        return {"rows": RATE * self._context.learning_rate}
+
+    def predictor(self, support: Support) -> Callable[[Any], Any]:
+        """Ridge regression on random features; see `Objective.predictor`."""
+        return self._judges.predictor(self.rows(support), support.labels)
+
+    def make_estimator(
+        self, kind: str, image_shape: tuple[int, int, int] | None, device: str, seed: int
+    ) -> Any:
+        """Return networks trained by the public protocol; see `Objective.make_estimator`."""
+        if kind != "classes":
+            return None
+        return NetworkClassifier(
+            self.network,
+            image_shape=image_shape,
+            augment=self.augment,
+            standardize=False,  # they see coordinates
+            device=device,
+            random_state=seed,
+        )
+
+    def temperature(self, support: Support) -> float:
+        """See `Objective.temperature`."""
+        return TEMPERATURE
