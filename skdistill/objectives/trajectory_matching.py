@@ -89,8 +89,8 @@ class TrajectoryMatching(Objective):
 
     recompute : bool, default=True
         Make each step of a student anew when the gradient goes back through it, instead of keeping
-        its activations: memory for `syn_steps` copies of the parameters and one step, for about a
-        third more work. False keeps the activations of all steps.
+        its activations: memory for `syn_steps` copies of the parameters and the activations of one
+        step, for about half as much time again. False keeps the activations of all steps.
 
     Notes
     -----
