@@ -37,7 +37,7 @@ from .base import Batch, Context, Objective, Sample, Stage
 STEPS = 1000
 BATCH_SIZE = 256  # real rows in a step of the experts
 RATE = 0.25  # of learning_rate: the step of a feature of size 1
-LOG_RATE = 0.1  # of learning_rate: the step of the logarithm of the step size
+LOG_RATE = 0.4  # of learning_rate: the step of the logarithm of the step size
 COUNTS = {"n_experts": 1, "expert_epochs": 1, "max_start_epoch": 0, "syn_steps": 1}  # the least
 
 
