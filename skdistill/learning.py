@@ -282,9 +282,15 @@ def _training_set(
 
 
 def _unit_features(problem: Problem, settings: Settings) -> tuple[Coordinates, KernelStart]:
-    """Coordinates for networks; the kernel, which such techniques do not learn, as it stands."""
+    """Coordinates for networks; the kernel, which such techniques do not learn, as it stands.
+
+    They do not depend on chance: networks trained on these rows serve fits with other seeds too.
+    """
+    n = len(problem.X)
     if settings.standardize:
-        coordinates = unit_coordinates(*_summary(problem), problem.image_shape)
+        index = np.linspace(0, n - 1, min(n, SUMMARY_ROWS)).astype(np.intp)
+        weight = problem.weight.cpu().numpy()[index]
+        coordinates = unit_coordinates(problem.X[index], weight, problem.image_shape)
     else:
         coordinates = plain_coordinates(problem.X.shape[1])
     return coordinates, replace(SAFE, gamma=problem.kernel.gamma)

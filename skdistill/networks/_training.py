@@ -128,7 +128,8 @@ def descend(
     leaves = {name: p.requires_grad_() for name, p in params.items()}
     losses = loss(architecture.outputs(leaves, rows), targets) * weight
     value = losses.mean(1).sum()  # a sum over networks: none sees another
-    gradients = torch.autograd.grad(value, list(leaves.values()))
+    # A module of one's own may have parameters without effect.
+    gradients = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
     with torch.no_grad():
         for (name, p), gradient in zip(params.items(), gradients, strict=True):
             p.requires_grad_(False)

@@ -151,7 +151,7 @@ class Experts:
         path = self._path(number)
         size = sum(p.numel() for p in self._example.values())
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 flat = file[str(epoch)]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(_unusable(path, str(error))) from error

@@ -37,7 +37,7 @@ from .base import Batch, Context, Objective, Sample, Stage
 STEPS = 1000
 BATCH_SIZE = 256  # real rows in a step of the experts
 RATE = 0.25  # of learning_rate: the step of a feature of size 1
-LOG_RATE = 0.1  # of learning_rate: the step of the logarithm of the step size
+LOG_RATE = 0.4  # of learning_rate: the step of the logarithm of the step size
 COUNTS = {"n_experts": 1, "expert_epochs": 1, "max_start_epoch": 0, "syn_steps": 1}  # the least
 
 
@@ -89,8 +89,8 @@ class TrajectoryMatching(Objective):
 
     recompute : bool, default=True
         Make each step of a student anew when the gradient goes back through it, instead of keeping
-        its activations: memory for `syn_steps` copies of the parameters and one step, for about a
-        third more work. False keeps the activations of all steps.
+        its activations: memory for `syn_steps` copies of the parameters and the activations of one
+        step, for about half as much time again. False keeps the activations of all steps.
 
     Notes
     -----
