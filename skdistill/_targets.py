@@ -19,8 +19,8 @@ class Target:
     Attributes
     ----------
     kind : {"none", "classes", "multilabel", "numbers"}
-    values : float64 ndarray of shape (n, q) or None
-        One-hot classes, 0/1 labels or numbers: what squared losses are computed on.
+    numbers : float64 ndarray of shape (n, q) or None
+        0/1 labels or numbers; None for classes.
     classes : ndarray of shape (q,) or None
         Sorted class labels.
     codes : int ndarray of shape (n,) or None
@@ -28,14 +28,39 @@ class Target:
     """
 
     kind: str
-    values: np.ndarray | None = None
+    numbers: np.ndarray | None = None
     classes: np.ndarray | None = None
     codes: np.ndarray | None = None
 
     @property
     def identity(self) -> np.ndarray | None:
         """Numbers (n,) or (n, q) that are equal where targets are equal."""
-        return self.values if self.codes is None else self.codes
+        return self.numbers if self.codes is None else self.codes
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of `take`; 0 without a target."""
+        if self.classes is not None:
+            return len(self.classes)
+        return 0 if self.numbers is None else self.numbers.shape[1]
+
+    def take(self, index: Any) -> np.ndarray | None:
+        """Values that squared losses are computed on, float64: one-hot classes, labels or numbers.
+
+        Parameters
+        ----------
+        index : int64 ndarray of shape (k,) or slice
+
+        Returns
+        -------
+        ndarray of shape (k, q) or None
+        """
+        if self.codes is None:
+            return None if self.numbers is None else self.numbers[index]
+        codes = self.codes[index]
+        one_hot = np.zeros((len(codes), self.n_outputs))
+        one_hot[np.arange(len(codes)), codes] = 1.0
+        return one_hot
 
 
 def encode_target(y: np.ndarray | None, target_type: str) -> Target:
@@ -61,7 +86,7 @@ def encode_target(y: np.ndarray | None, target_type: str) -> Target:
     regression = target_type == "regression" or (target_type == "auto" and y.dtype.kind == "f")
     if regression:
         try:
-            values = y.astype(np.float64)
+            values = y.astype(np.float64, copy=False)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"target_type={target_type!r} needs a numeric y, but y has dtype {y.dtype}; "
@@ -78,9 +103,7 @@ def encode_target(y: np.ndarray | None, target_type: str) -> Target:
             )
         return Target("multilabel", y.astype(np.float64))
     classes, codes = np.unique(y, return_inverse=True)
-    one_hot = np.zeros((len(y), len(classes)))
-    one_hot[np.arange(len(y)), codes] = 1.0
-    return Target("classes", one_hot, classes, codes)
+    return Target("classes", None, classes, codes)
 
 
 def check_objects(y: Any) -> None:

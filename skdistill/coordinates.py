@@ -23,6 +23,7 @@ from ._device import for_each_block, tile_rows
 from ._rows import as_tensor
 from .networks._units import channel_units
 
+_QUANTILE_ELEMENTS = 2**19  # sorted at a time
 _QUARTILES = 1.349  # quartile distance of a standard normal variable
 
 
@@ -203,11 +204,14 @@ def _weighted_quantiles(
     X: np.ndarray, share: np.ndarray, levels: tuple[float, ...]
 ) -> list[np.ndarray]:
     """Quantiles of each column, by the share of the rows below; equal to those of repeated rows."""
-    order = np.argsort(X, axis=0)
-    below = np.cumsum(share[order], axis=0)
-    columns = np.arange(X.shape[1])
-    quantiles = []
-    for level in levels:
-        position = np.argmax(below >= level - 1e-12, axis=0)
-        quantiles.append(X[order[position, columns], columns])
+    quantiles = [np.empty(X.shape[1]) for _ in levels]
+    width = max(1, _QUANTILE_ELEMENTS // max(1, len(X)))  # columns at a time, to save memory
+    for start in range(0, X.shape[1], width):
+        block = X[:, start : start + width]
+        order = np.argsort(block, axis=0)
+        below = np.cumsum(share[order], axis=0)
+        columns = np.arange(block.shape[1])
+        for level, found in zip(levels, quantiles, strict=True):
+            position = np.argmax(below >= level - 1e-12, axis=0)
+            found[start : start + width] = block[order[position, columns], columns]
     return quantiles

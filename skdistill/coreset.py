@@ -335,9 +335,7 @@ default="kmeans"
         )  # an order that shuffling the input does not change
         drawn, weight = drawn[by_content], weight[by_content]
         self.indices_ = rows.index[drawn]
-        self._small_targets = (
-            None if data.target.values is None else data.target.values[self.indices_]
-        )
+        self._small_targets = data.target.take(self.indices_)
         self.distilled_ = DistilledData(
             _safe_indexing(data.X, self.indices_),
             None if data.y is None else data.y[self.indices_],
@@ -379,10 +377,10 @@ default="kmeans"
             clustering = kmeans.rough_clustering(rows, n_clusters, units, task.device, task.rng)
             return kmeans.kmeans_scores(clustering, rows.weight, self.approx_factor)
         if self.loss == "kernel_ridge":
-            values = data.target.values
+            where = rows.index if rows.inverse is not None else slice(None)
             fit = kernel_ridge.kernel_ridge_scores(
                 rows,
-                None if values is None else rows.spread(values),
+                data.target.take(where),
                 task.kernel,
                 task.units,
                 self.alpha,

@@ -29,6 +29,7 @@ from .kernels.ridge import RidgeFit
 from .learning import Learnt, Problem, Settings, learn
 from .networks import check_image_shape
 from .objectives import OBJECTIVES
+from .objectives._one_hot import OneHot
 from .optimizers import OPTIMIZERS
 from .starts import Starts
 from .training import TrainingOptions
@@ -391,8 +392,9 @@ DistilledData, default="auto"
         budget = self._resolve_budget(len(rows), n_classes)
         objective = self._technique()
         problem = self._problem(data, rows, moments, budget, device, rng)
+        del rows  # its keys and their order take memory that training does without
         settings = self._settings(data, objective)
-        self._say(f"{len(rows)} distinct rows of {len(data.features)}", self._began)
+        self._say(f"{len(problem)} distinct rows of {len(data.features)}", self._began)
         starts = Starts(self, before, data, budget, rng, balance=settings.balance)
         learnt = learn(
             problem,
@@ -464,10 +466,14 @@ DistilledData, default="auto"
             )
         generator = torch.Generator(device=device).manual_seed(int(rng.randint(2**31)))
         target = data.target
-        targets = None
-        if target.values is not None:
-            values = rows.spread(target.values)
-            self._center, self._unit = np.zeros(values.shape[1]), np.ones(values.shape[1])
+        targets: Any = None
+        codes = None
+        self._center, self._unit = np.zeros(target.n_outputs), np.ones(target.n_outputs)
+        if target.codes is not None:
+            codes = torch.from_numpy(rows.spread(target.codes)).to(device)
+            targets = OneHot(codes, target.n_outputs)
+        elif target.numbers is not None:
+            values = rows.spread(target.numbers)
             if target.kind == "numbers":
                 share = rows.weight / rows.weight.sum()
                 self._center = share @ values
@@ -475,12 +481,9 @@ DistilledData, default="auto"
                 self._unit = np.where(spread > 1e-12 * np.abs(self._center), spread, 1.0)
                 values = (values - self._center) / self._unit
             targets = torch.from_numpy(np.ascontiguousarray(values)).to(device)
-        codes = None
-        if target.codes is not None:
-            codes = torch.from_numpy(rows.spread(target.codes)).to(device)
-        whole = rows.inverse is None
         return Problem(
-            data.features if whole else data.features[rows.index],
+            data.features,
+            None if rows.inverse is None else rows.index,
             targets,
             torch.from_numpy(rows.weight / rows.weight.mean()).to(device),
             codes,

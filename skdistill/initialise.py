@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from . import _torch as torch
+from ._rows import row_hashes
 from .objectives.base import TrainingSet
 from .sampling import inclusion_probabilities
 
@@ -129,21 +130,23 @@ def kmeans_start(
     """
     rows = data.rows.cpu().numpy()
     weight = data.weight.double().cpu().numpy()
-    targets = None if data.targets is None else data.targets.double().cpu().numpy()
     centres, values = [], []
     for members, count in _groups(data, budget, balance):
         if len(members) > CLUSTER_ROWS:
             members = rng.choice(members, CLUSTER_ROWS, replace=False)
         centre, label = _clusters(rows[members].astype(np.float64), weight[members], count, rng)
         centres.append(centre)
-        if targets is not None:
+        if data.targets is not None:
+            targets = data.targets[torch.from_numpy(members).to(data.rows.device)]
+            targets = targets.double().cpu().numpy()
             mass = np.bincount(label, weights=weight[members], minlength=len(centre))
             sums = np.zeros((len(centre), targets.shape[1]))
-            np.add.at(sums, label, targets[members] * weight[members, None])
+            np.add.at(sums, label, targets * weight[members, None])
             values.append(sums / np.where(mass > 0, mass, 1.0)[:, None])
-    like = data.rows
-    found = torch.from_numpy(np.concatenate(centres)).to(like)
-    means = None if targets is None else torch.from_numpy(np.concatenate(values)).to(data.targets)
+    found = torch.from_numpy(np.concatenate(centres)).to(data.rows)
+    if data.targets is None:
+        return Start(found, None)
+    means = torch.from_numpy(np.concatenate(values)).to(data.rows.device)
     return Start(found, means)
 
 
@@ -168,10 +171,15 @@ def _systematic(p: np.ndarray, count: int, rng: np.random.RandomState) -> np.nda
 def _clusters(
     rows: np.ndarray, weight: np.ndarray, count: int, rng: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (count, width) and the cluster of each row; few rows are their own centres."""
-    distinct, label = np.unique(rows, axis=0, return_inverse=True)
-    if len(distinct) <= count:
+    """Centres (count, width) and the cluster of each row; few rows are their own centres.
+
+    The rows are worked on in place.
+    """
+    # Sorting whole rows would take several copies of them; sorting their hashes takes none.
+    if len(np.unique(row_hashes(rows))) <= count:
+        distinct, label = np.unique(rows, axis=0, return_inverse=True)
         repeats = np.arange(count) % len(distinct)  # equal centres move apart in training
         return distinct[repeats], label.ravel()
-    model = KMeans(count, n_init=1, max_iter=50, random_state=rng).fit(rows, sample_weight=weight)
+    model = KMeans(count, n_init=1, max_iter=50, copy_x=False, random_state=rng)
+    model.fit(rows, sample_weight=weight)
     return model.cluster_centers_, model.labels_

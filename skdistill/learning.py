@@ -26,6 +26,7 @@ from .folds import train_in_folds
 from .initialise import Start
 from .kernel_start import FIT_ROWS, KernelStart, search_rbf
 from .kernels.functions import Kernel
+from .objectives._one_hot import OneHot, targets_at
 from .objectives.base import Context, Objective, TrainingSet
 from .support import Support
 from .training import Trainer, TrainingOptions, TrainingResult, finish, train
@@ -48,9 +49,11 @@ class Problem:
 
     Attributes
     ----------
-    X : ndarray of shape (n, d)
-        Distinct rows in the user's units.
-    targets : float64 Tensor of shape (n, q) or None
+    X : ndarray of shape (N, d)
+        All rows in the user's units.
+    index : int64 ndarray of shape (n,) or None
+        Where the distinct ones of positive weight stand in `X`; None for all in their order.
+    targets : float64 Tensor or OneHot of shape (n, q), or None
     weight : float64 Tensor of shape (n,)
     codes : int64 Tensor of shape (n,) or None
     kind : {"none", "classes", "multilabel", "numbers"}
@@ -67,6 +70,7 @@ class Problem:
     """
 
     X: np.ndarray
+    index: np.ndarray | None
     targets: Any
     weight: Any
     codes: Any
@@ -77,6 +81,23 @@ class Problem:
     generator: Any
     device: Any
     image_shape: tuple[int, int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def load(self, coordinates: Coordinates, order: Any = None) -> Any:
+        """Coordinates of the distinct rows, or of those at `order`, as a float32 Tensor."""
+        return coordinates.load(self.X, torch.float32, self.device, self._where(order))
+
+    def sample(self, order: Any) -> np.ndarray:
+        """Distinct rows (k, d) at `order`, a Tensor."""
+        return self.X[self._where(order)]
+
+    def _where(self, order: Any) -> np.ndarray | None:
+        if order is None:
+            return self.index
+        order = order.cpu().numpy()
+        return order if self.index is None else self.index[order]
 
 
 @dataclass(frozen=True)
@@ -165,7 +186,7 @@ def learn(
     """
     technique = make_objective()
     splits = held_out_parts(
-        len(problem.X),
+        len(problem),
         problem.n_support,
         settings,
         problem.generator,
@@ -237,7 +258,7 @@ def _coordinates_and_scale(
     problem: Problem, settings: Settings, splits: list[tuple[Any, Any]]
 ) -> tuple[Coordinates, KernelStart]:
     """Choose coordinates, and the kernel's start in them, by label solves on held-out rows."""
-    X, n_features = problem.X, problem.X.shape[1]
+    n_features = problem.X.shape[1]
     if not settings.standardize:
         candidates = [plain_coordinates(n_features)]
     else:
@@ -253,9 +274,9 @@ def _coordinates_and_scale(
     found = []
     for coordinates in candidates:
         index = torch.unique(torch.cat([torch.cat([a[:FIT_ROWS], b]) for a, b in splits]))
-        place = torch.full((len(X),), -1, device=problem.device)
+        place = torch.full((len(problem),), -1, device=problem.device)
         place[index] = torch.arange(len(index), device=problem.device)
-        Z = coordinates.load(X[index.cpu().numpy()], torch.float32, problem.device)
+        Z = problem.load(coordinates, index)
         data = TrainingSet(Z, problem.targets[index], problem.weight[index])
         parts = [(place[a[:FIT_ROWS]], place[b]) for a, b in splits]
         found.append((search_rbf(data, parts, problem.n_support, problem.kind), coordinates))
@@ -268,17 +289,13 @@ def _training_set(
 ) -> TrainingSet:
     """All rows in coordinates. A single held-out part comes last: both parts are views then."""
     if len(splits) != 1:
-        rows = coordinates.load(problem.X, torch.float32, problem.device)
+        rows = problem.load(coordinates)
         return TrainingSet(rows, problem.targets, problem.weight, problem.codes)
     order = torch.cat(splits[0])
-    rows = coordinates.load(problem.X, torch.float32, problem.device, order.cpu().numpy())
-    targets, codes = problem.targets, problem.codes
-    return TrainingSet(
-        rows,
-        None if targets is None else targets[order],
-        problem.weight[order],
-        None if codes is None else codes[order],
-    )
+    rows = problem.load(coordinates, order)
+    targets = targets_at(problem.targets, order)
+    codes = targets.codes if isinstance(targets, OneHot) else None  # held once
+    return TrainingSet(rows, targets, problem.weight[order], codes)
 
 
 def _unit_features(problem: Problem, settings: Settings) -> tuple[Coordinates, KernelStart]:
@@ -298,9 +315,9 @@ def _unit_features(problem: Problem, settings: Settings) -> tuple[Coordinates, K
 
 def _summary(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Rows that say how features are distributed, and their weights."""
-    order = torch.randperm(len(problem.X), generator=problem.generator, device=problem.device)
-    index = order[:SUMMARY_ROWS].cpu().numpy()
-    return problem.X[index], problem.weight.cpu().numpy()[index]
+    order = torch.randperm(len(problem), generator=problem.generator, device=problem.device)
+    index = order[:SUMMARY_ROWS]
+    return problem.sample(index), problem.weight[index].cpu().numpy()
 
 
 class _Runner:

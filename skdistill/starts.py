@@ -80,10 +80,11 @@ class Starts:
         self, data: TrainingSet, size: int, loss: str, gamma: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Index and weight of rows that a `SensitivityCoreset` in coordinates chooses."""
-        y = None if data.targets is None else data.targets.cpu().numpy()
-        kind = "regression"
+        y, kind = None, "regression"
         if data.codes is not None:
             y, kind = data.codes.cpu().numpy(), "classification"
+        elif data.targets is not None:
+            y = data.targets.cpu().numpy()
         coreset = SensitivityCoreset(
             size, loss=loss, gamma=gamma, target_type=kind, random_state=self.rng
         )
@@ -171,11 +172,10 @@ def check_given(
     if data.target.classes is not None:
         return rows, _class_values(given, source, data.target.classes)
     values = _finite_floats(given.y, f"{source}: its y").reshape(len(rows), -1)
-    assert data.target.values is not None  # y is given
-    n_outputs = data.target.values.shape[1]
-    if values.shape[1] != n_outputs:
+    if values.shape[1] != data.target.n_outputs:
         raise ValueError(
-            f"{source} has a y of {values.shape[1]} columns, but the y of fit has {n_outputs}; "
+            f"{source} has a y of {values.shape[1]} columns, but the y of fit has "
+            f"{data.target.n_outputs}; "
             "give the rows the same outputs."
         )
     return rows, values

@@ -205,7 +205,7 @@ class Trainer:
         self.objective.choose(support, choice)
         outputs = blockwise(self.objective.predictor(support), held_out.rows).double()
         outputs = outputs / self.objective.temperature(support)
-        return outputs, held_out.targets, held_out.weight
+        return outputs, held_out.targets[:], held_out.weight
 
     def stages(self) -> list[Stage]:
         """Stages of the technique."""

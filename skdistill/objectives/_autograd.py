@@ -22,8 +22,8 @@ class AutogradSteps:
         self._kernel = kernel
 
     def kernel(self, rows: Any, support: Support) -> Any:
-        """Kernel block (k, m) of coordinates and the support."""
-        return self._kernel(rows, support.rows)
+        """Kernel block (k, m) of coordinates and the support, in the support's float type."""
+        return self._kernel(rows.to(support.rows.dtype), support.rows)
 
     def support_kernel(self, support: Support) -> Any:
         """Kernel matrix (m, m) of the support."""

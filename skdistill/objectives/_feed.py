@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _torch as torch
+from ._one_hot import OneHot
 from .base import Batch, TrainingSet, blockwise
 
 PROBED_ROWS = 8
@@ -57,8 +58,10 @@ class Feed:
             return
 
         def of_rows(index: Any) -> Any:
-            outputs = blockwise(lambda block: predict(self.data.rows[block]), index)
-            return losses(outputs, temperature, index)
+            # Loss by loss: outputs and targets of all rows would take memory for each class.
+            return blockwise(
+                lambda block: losses(predict(self.data.rows[block]), temperature, block), index
+            )
 
         self._sampler.refresh(of_rows)
 
@@ -74,7 +77,8 @@ class Feed:
         Data, weights and the settings of the draws; of the losses their values under some outputs.
         """
         data, sampler = self.data, self._sampler
-        found = [data.rows, data.targets, sampler.shares, self.by_importance]
+        targets = data.targets.codes if isinstance(data.targets, OneHot) else data.targets
+        found = [data.rows, targets, sampler.shares, self.by_importance]
         if self._losses is None or not sampler.importance:
             return found
         index = torch.arange(min(PROBED_ROWS, len(data)), device=data.rows.device)

@@ -29,8 +29,9 @@ class RBFSteps:
         self._memory = Workspace()
 
     def kernel(self, rows: Any, support: Support) -> Any:
-        """Kernel block (k, m) of coordinates and the support."""
-        return rbf(rows * support["log_scale"].exp(), support.rows)
+        """Kernel block (k, m) of coordinates and the support, in the support's float type."""
+        # The product is in the wider type already: a copy of the rows in it would be one too many.
+        return rbf((rows * support["log_scale"].exp()).to(support.rows.dtype), support.rows)
 
     def support_kernel(self, support: Support) -> Any:
         """Kernel matrix (m, m) of the support."""

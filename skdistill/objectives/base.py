@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 
 from .. import _torch as torch
 from ..support import Support
+from ._one_hot import targets_at
 
 BLOCK_ROWS = 8192  # rows whose outputs are computed at a time
 
@@ -33,8 +34,8 @@ class TrainingSet:
     Attributes
     ----------
     rows : Tensor of shape (n, width)
-    targets : Tensor of shape (n, q) or None
-        One-hot classes, 0/1 labels, or numbers of unit variance.
+    targets : Tensor or OneHot of shape (n, q), or None
+        One-hot classes, 0/1 labels, or numbers of unit variance. ``targets[index]`` is a Tensor.
     weight : Tensor of shape (n,), positive
     codes : int64 Tensor of shape (n,) or None
         Class of each row.
@@ -61,7 +62,7 @@ class TrainingSet:
         """Set of the rows at `index`: copies for a Tensor, views for a slice."""
         return TrainingSet(
             self.rows[index],
-            None if self.targets is None else self.targets[index],
+            targets_at(self.targets, index),
             self.weight[index],
             None if self.codes is None else self.codes[index],
         )
@@ -311,7 +312,7 @@ def score(outputs: Any, data: TrainingSet, kind: str) -> float:
     if not bool(torch.isfinite(outputs).all()):
         return -float("inf")
     share = (data.weight / data.weight.sum()).double()
-    outputs, targets = outputs.double(), data.targets.double()
+    outputs, targets = outputs.double(), data.targets[:].double()
     if kind == "classes":
         return float(share @ (outputs.argmax(1) == targets.argmax(1)).double())
     residual = share @ (outputs - targets).square()

@@ -283,7 +283,7 @@ class KernelRidge(Objective):
         a, b = support["dual"], support["intercept"]
 
         def predict(rows: Any) -> Any:
-            return torch.addmm(b, self._steps.kernel(rows.to(a.dtype), support), a)
+            return torch.addmm(b, self._steps.kernel(rows, support), a)
 
         return predict
 
@@ -305,10 +305,7 @@ class KernelRidge(Objective):
         if self._stage == "subspace":
             return {None: -self._nystroem_error(support, held_out)}
         if self._stage == "solve" and self._system is not None:
-            K = [
-                self._steps.kernel(rows.to(support.rows.dtype), support)
-                for rows in _blocks(held_out)
-            ]
+            K = [self._steps.kernel(rows, support) for rows in _blocks(held_out)]
             found: dict[Hashable, float] = {}
             for ridge in self._ridges:
                 a, b = self._system.solve(ridge)

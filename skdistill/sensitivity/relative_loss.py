@@ -109,22 +109,22 @@ def model_losses(
     pilot = rows.index[pilot]
     takes_weights = weight_keyword(model) is not None
     fit_weighted(model, X[pilot], y[pilot], pilot_weight, takes_weights)
-    values = target.values
-    assert values is not None  # a target without values was refused before
     losses = np.empty(X.shape[0])
     block = max(256, CPU_TILE_ELEMENTS // X.shape[1])
     for start in range(0, X.shape[0], block):
         part = slice(start, start + block)
+        values = target.take(part)
+        assert values is not None  # a target without values was refused before
         if classes is None:
             predicted = np.asarray(model.predict(X[part]), dtype=np.float64)
             predicted = predicted.reshape(len(predicted), -1)
         else:
             predicted = _class_outputs(model, X[part], classes)
         if loss == "cross_entropy":
-            p = np.einsum("ij,ij->i", predicted, values[part])
+            p = np.einsum("ij,ij->i", predicted, values)
             losses[part] = np.abs(np.log(np.clip(p, 1e-12, 1)))  # -log(1) would be -0.0
         else:
-            losses[part] = ((predicted - values[part]) ** 2).sum(1)
+            losses[part] = ((predicted - values) ** 2).sum(1)
     return losses
 
 
