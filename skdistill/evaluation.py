@@ -345,8 +345,11 @@ def _kernel_ridge(
 
 def _own_predictor(distiller: BaseDistiller) -> Any:
     """Kernel ridge predictor of a fitted distiller, also of one whose own are networks."""
-    if isinstance(distiller, DatasetDistiller) and distiller._fit is None:
-        return BaseDistiller.make_predictor(distiller)
+    if isinstance(distiller, DatasetDistiller):
+        shape = check_image_shape(distiller.image_shape, distiller.n_features_in_)
+        technique, where = distiller._technique(), distiller.device
+        if technique.make_estimator(distiller._kind, shape, where, seed=0) is not None:
+            return BaseDistiller.make_predictor(distiller)
     return distiller.make_predictor()
 
 
