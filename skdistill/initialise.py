@@ -110,14 +110,18 @@ def drawn_start(
 def kmeans_start(
     data: TrainingSet, budget: int, rng: np.random.RandomState, *, balance: bool = False
 ) -> Start:
-    """Centres of weighted k-means, within each class where there are classes.
+    """Centres of weighted k-means: within each class, or over features and numbers together.
 
-    The target of a centre is the mean of its cluster's.
+    Numbers, in standard deviations, count in the distance as one more feature each: a cluster then
+    holds rows that lie together and have about the same target. Its seeds are then random rows and
+    not k-means++, whose far apart seeds spend many centres on rows that lie alone. The target of a
+    centre is the mean of its cluster's.
 
     Parameters
     ----------
     data : TrainingSet
-        A weighted sample will do: see `skdistill.sensitivity`.
+        Features and numbers of about size 1. A weighted sample will do: see
+        `skdistill.sensitivity`.
     budget : int
         At most n.
     rng : RandomState
@@ -134,11 +138,16 @@ def kmeans_start(
     for members, count in _groups(data, budget, balance):
         if len(members) > CLUSTER_ROWS:
             members = rng.choice(members, CLUSTER_ROWS, replace=False)
-        centre, label = _clusters(rows[members].astype(np.float64), weight[members], count, rng)
-        centres.append(centre)
+        targets = None
         if data.targets is not None:
             targets = data.targets[torch.from_numpy(members).to(data.rows.device)]
             targets = targets.double().cpu().numpy()
+        points, seeds = rows[members].astype(np.float64), "k-means++"
+        if data.codes is None and targets is not None:
+            points, seeds = np.hstack([points, targets]), "random"
+        centre, label = _clusters(points, weight[members], count, rng, seeds)
+        centres.append(centre[:, : rows.shape[1]])
+        if targets is not None:
             mass = np.bincount(label, weights=weight[members], minlength=len(centre))
             sums = np.zeros((len(centre), targets.shape[1]))
             np.add.at(sums, label, targets * weight[members, None])
@@ -169,7 +178,7 @@ def _systematic(p: np.ndarray, count: int, rng: np.random.RandomState) -> np.nda
 
 
 def _clusters(
-    rows: np.ndarray, weight: np.ndarray, count: int, rng: np.random.RandomState
+    rows: np.ndarray, weight: np.ndarray, count: int, rng: np.random.RandomState, seeds: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Centres (count, width) and the cluster of each row; few rows are their own centres.
 
@@ -180,6 +189,6 @@ def _clusters(
         distinct, label = np.unique(rows, axis=0, return_inverse=True)
         repeats = np.arange(count) % len(distinct)  # equal centres move apart in training
         return distinct[repeats], label.ravel()
-    model = KMeans(count, n_init=1, max_iter=50, copy_x=False, random_state=rng)
+    model = KMeans(count, init=seeds, n_init=1, max_iter=50, copy_x=False, random_state=rng)
     model.fit(rows, sample_weight=weight)
     return model.cluster_centers_, model.labels_

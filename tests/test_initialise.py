@@ -83,6 +83,24 @@ def test_centres_for_numbers_carry_the_mean_of_their_cluster():
     torch.testing.assert_close(start.targets[order, 0], torch.tensor([1.5, 7.0]).double())
 
 
+def test_centres_for_numbers_separate_rows_by_their_target():
+    features = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)).double()
+    targets = torch.where(torch.arange(200) % 2 == 0, 5.0, -5.0).double()[:, None]
+    data = TrainingSet(features, targets, torch.ones(200))
+    start = kmeans_start(data, 2, np.random.RandomState(0))
+    order = start.targets[:, 0].argsort()
+    torch.testing.assert_close(start.targets[order, 0], torch.tensor([-5.0, 5.0]).double())
+    means = torch.stack([features[1::2].mean(0), features[::2].mean(0)])
+    torch.testing.assert_close(start.rows[order], means)
+
+
+def test_without_a_target_features_alone_are_clustered():
+    rows = torch.tensor([[0.0], [0.1], [9.0], [9.1]], dtype=torch.float64)
+    start = kmeans_start(TrainingSet(rows, None, torch.ones(4)), 2, np.random.RandomState(0))
+    assert start.targets is None
+    torch.testing.assert_close(start.rows.sort(0).values, torch.tensor([[0.05], [9.05]]).double())
+
+
 def test_more_centres_than_distinct_rows():
     rows = torch.tensor([[0.0], [0.0], [1.0]], dtype=torch.float64)
     data = TrainingSet(rows, rows.clone(), torch.ones(3))
