@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdistill import DatasetDistiller, DistilledClassifier, DistilledRegressor
 from skdistill.networks import MLP
-from skdistill.objectives import DistributionMatching, TrajectoryMatching
+from skdistill.objectives import DistributionMatching, GradientMatching, TrajectoryMatching
 
 # Some checks fit fewer rows than the budget, or rows that training cannot help, and are told so.
 pytestmark = [
@@ -37,6 +37,13 @@ FEW = DatasetDistiller(6, max_iter=40, random_state=0)
         DatasetDistiller(
             4,
             objective=TrajectoryMatching(MLP(8), n_experts=2, syn_steps=3),
+            target_type="classification",
+            max_iter=3,
+            random_state=0,
+        ),
+        DatasetDistiller(
+            4,
+            objective=GradientMatching(MLP(8), inner_loop=2),
             target_type="classification",
             max_iter=3,
             random_state=0,

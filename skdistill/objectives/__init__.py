@@ -12,9 +12,9 @@ OBJECTIVES = {
     "kernel_ridge": KernelRidge,
     "analytic_ridge": AnalyticRidge,
     "distribution_matching": DistributionMatching,
-    "trajectory_matching": TrajectoryMatching,
     "feature_regression": FeatureRegression,
     "gradient_matching": GradientMatching,
+    "trajectory_matching": TrajectoryMatching,
 }
 
 __all__ = [

@@ -13,7 +13,6 @@ from ._network_ridge import TEMPERATURE, NetworkRidge
 from .base import Context, Objective, Stage
 
 JUDGES = 2  # random networks that importances are taken with
-RATE = 0.25  # of learning_rate: the step of a feature of size 1
 
 
 class NetworkTechnique(Objective):
@@ -27,6 +26,7 @@ class NetworkTechnique(Objective):
     balances_classes: ClassVar[bool] = True
     folds: ClassVar[bool] = False
     keeps_best: ClassVar[bool] = False
+    rate: ClassVar[float] = 0.25  # of learning_rate: the step of a feature of size 1
     network: Any
     augment: str | None
     _architecture: Architecture
@@ -51,7 +51,7 @@ class NetworkTechnique(Objective):
 
     def rates(self, stage: Stage, support: Support) -> dict[str, float]:
         """See `Objective.rates`: a rate for each feature, whatever their number."""
-        return {"rows": RATE * self._context.learning_rate}
+        return {"rows": self.rate * self._context.learning_rate}
 
     def predictor(self, support: Support) -> Callable[[Any], Any]:
         """Ridge regression on random features; see `Objective.predictor`."""

@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 
 from .. import _torch as torch
 from ..networks._architecture import Parameters
-from ..networks._training import Recipe, cross_entropy, train_networks
+from ..networks._training import Recipe, cross_entropy, descend
 from ..networks.augmentation import Draw
 from ..support import Support
 from ._class_gradients import DISTANCES, by_class, class_gradients
@@ -39,6 +39,8 @@ from .base import Batch, Context, Stage
 STEPS = 1000
 ROWS_PER_CLASS = 256
 REAL_LOOPS = 100, 1  # outer and inner loop where networks are trained on real rows (IDC)
+OWN_RECIPE = Recipe(momentum=0.0, weight_decay=0.0, batch_size=256)  # DC, DSA
+REAL_RECIPE = Recipe(momentum=0.9, weight_decay=5e-4, batch_size=64)
 AT_ONCE = {"cpu": 512, "accelerator": 8192}  # real rows whose activations are held at a time
 
 
@@ -98,7 +100,8 @@ class GradientMatching(NetworkTechnique):
     - DC: ``GradientMatching(augment=None)``, ``batch_size=2560``,
     - DSA: ``GradientMatching()``, ``batch_size=2560``,
     - IDC: ``GradientMatching(distance="mse", augment="color_crop_cutout", train_on="real",
-      factor=2)``, ``batch_size=640``. Without momentum from step to step and cutmix.
+      factor=2)``, ``batch_size=640``. That paper's code
+      also mixes the images that the network is trained on (CutMix).
 
     They take 1,000 to 2,000 networks, that is ``max_iter=1000 * outer_loop``; the default of
     `max_iter` is 1,000 steps.
@@ -132,6 +135,7 @@ class GradientMatching(NetworkTechnique):
     """
 
     sums_over_rows: ClassVar[bool] = False
+    rate: ClassVar[float] = 0.5
 
     def __init__(
         self,
@@ -161,6 +165,7 @@ class GradientMatching(NetworkTechnique):
         self._image_shape = context.image_shape or (1, 1, context.n_features)  # for `factor`
         self._loops = self._resolve_loops(context.n_support / context.n_outputs)
         self._params: Parameters | None = None
+        self._velocity: Parameters = {}
         self._steps = 0  # since the network was drawn
         self._last: tuple[Batch, Any] | None = None
 
@@ -194,6 +199,7 @@ class GradientMatching(NetworkTechnique):
         rows, context = self.rows(support), self._context
         if self._params is None:
             self._params = self._architecture.initial(1, context.generator, rows.dtype)
+            self._velocity = {name: torch.zeros_like(p) for name, p in self._params.items()}
         params, distance = self._params, DISTANCES[self.distance]
         self._last = batch, weights  # that after_step may train on
         real = by_class(batch.targets, weights)
@@ -223,23 +229,33 @@ class GradientMatching(NetworkTechnique):
             return
         batch, weights = self._last
         if self.train_on == "real":
-            rows, targets = batch.rows, batch.targets
-            recipe = Recipe(inner, self.lr_net, 0.9, 5e-4, 64, late=1.0)
+            self._train(batch.rows, batch.targets, weights, REAL_RECIPE, inner)
         else:
-            rows, targets = self.rows(support), support.labels
-            weights = torch.ones_like(rows[:, 0])
-            recipe = Recipe(inner, self.lr_net, 0.0, 0.0, 256, late=1.0)
-        self._params, _ = train_networks(
-            self._architecture,
-            self._params,
-            rows,
-            targets.argmax(1),
-            weights,
-            cross_entropy,
-            recipe,
-            self._context.generator,
-            self._augmentation,
-        )
+            rows = self.rows(support)
+            self._train(rows, support.labels, torch.ones_like(rows[:, 0]), OWN_RECIPE, inner)
+
+    def _train(self, rows: Any, targets: Any, weights: Any, recipe: Recipe, n_epochs: int) -> None:
+        """Train the network on rows; its momentum lasts from step to step."""
+        assert self._params is not None  # there was a loss before
+        codes, weights = targets.argmax(1), weights / weights.mean()
+        generator = self._context.generator
+        for _ in range(n_epochs):
+            order = torch.randperm(len(rows), generator=generator, device=rows.device)
+            for index in order.split(recipe.batch_size):
+                x = rows[index]
+                if self._augmentation is not None:
+                    x = self._augmentation(x, self._augmentation.draw(len(x)))
+                descend(
+                    self._architecture,
+                    self._params,
+                    self._velocity,
+                    x,
+                    codes[index],
+                    weights[index],
+                    cross_entropy,
+                    recipe,
+                    self.lr_net,
+                )
 
     def _augmented(self, n_classes: int) -> Callable[[Any, Any], Any]:
         """Draw one operation, with numbers for each class; function of rows (k, b, d)."""
