@@ -303,11 +303,11 @@ def _unit_features(problem: Problem, settings: Settings) -> tuple[Coordinates, K
 
     They do not depend on chance: networks trained on these rows serve fits with other seeds too.
     """
-    n = len(problem.X)
+    n = len(problem)
     if settings.standardize:
-        index = np.linspace(0, n - 1, min(n, SUMMARY_ROWS)).astype(np.intp)
-        weight = problem.weight.cpu().numpy()[index]
-        coordinates = unit_coordinates(problem.X[index], weight, problem.image_shape)
+        index = torch.from_numpy(np.linspace(0, n - 1, min(n, SUMMARY_ROWS)).astype(np.int64))
+        weight = problem.weight.cpu()[index].numpy()
+        coordinates = unit_coordinates(problem.sample(index), weight, problem.image_shape)
     else:
         coordinates = plain_coordinates(problem.X.shape[1])
     return coordinates, replace(SAFE, gamma=problem.kernel.gamma)
