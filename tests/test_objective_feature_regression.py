@@ -178,7 +178,7 @@ def test_pool_is_trained_on_the_current_set_and_renewed():
     objective, support, *_ = make(NETWORKS["mlp"], pool="trained", q=3)
     labels = (support.labels - objective._offset).float()
     rows = support.rows.float()
-    pool = TrainedPool(objective._pool.architecture, 1, 1, 60, generator())
+    pool = TrainedPool(objective._pool.architecture, 1, 1, 60, 6, generator())
 
     def error():
         outputs = pool.architecture.outputs(pool.lend(torch.float32), rows)
@@ -193,6 +193,22 @@ def test_pool_is_trained_on_the_current_set_and_renewed():
     assert errors[-1] < 0.7 * errors[0]
     pool.update(rows, labels)  # its 60th step
     assert error() > 1.3 * errors[-1]
+
+
+def test_pool_goes_through_many_rows_in_parts():
+    architecture = make(NETWORKS["mlp"])[0]._pool.architecture
+    g = generator(2)
+    rows = torch.randn(250, 24, generator=g)
+    targets = (rows[:, :3] > 0).float() - 0.5
+    pool, seen = TrainedPool(architecture, 1, 1, 200, 250, generator()), []
+    params = architecture.initial(2, g)
+    outputs = architecture.outputs
+    architecture.outputs = lambda p, x: (seen.append(x), outputs(p, x))[1]
+    trained = pool.trained(params, rows, targets)
+    assert [len(x) for x in seen[:3]] == [100, 100, 50]
+    assert len(torch.unique(torch.cat(seen[:3]), dim=0)) == 250
+    errors = [(outputs(p, rows) - targets).square().mean() for p in (params, trained)]
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_predictor_is_ridge_regression_on_features():

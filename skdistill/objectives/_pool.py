@@ -10,6 +10,7 @@ from ..networks._architecture import Parameters
 from ..optimizers import Adam
 
 ONLINE_RATE = 1e-3
+ONLINE_ROWS = 100  # learnt rows in a step of a network; more rows are gone through in turn
 
 
 class Pool(Protocol):
@@ -56,14 +57,24 @@ class TrainedPool:
         Networks of the pool.
     max_updates : int
         Steps after which a network is replaced by a fresh one.
+    n_rows : int
+        Of the set.
     generator : torch.Generator
     """
 
     def __init__(
-        self, architecture: Architecture, count: int, size: int, max_updates: int, generator: Any
+        self,
+        architecture: Architecture,
+        count: int,
+        size: int,
+        max_updates: int,
+        n_rows: int,
+        generator: Any,
     ) -> None:
         self.architecture, self._count, self._generator = architecture, count, generator
         self._max_updates = max_updates
+        order = torch.randperm(n_rows, generator=generator, device=generator.device)
+        self._parts = order.split(ONLINE_ROWS)
         self._members = [self._fresh() for _ in range(size)]
         # Ages are spread from the start on; else all would be renewed at about the same time.
         self._left = [1 + max_updates * k // size for k in range(size)]
@@ -81,41 +92,37 @@ class TrainedPool:
         """Train the networks that were lent by one step; replace those that had their share."""
         for k in self._lent:
             params, optimizer = self._members[k]
-            online_step(self.architecture, params, optimizer, rows.float(), targets.float())
+            self._step(params, optimizer, self._left[k], rows.float(), targets.float())
             self._left[k] -= 1
             if self._left[k] <= 0:
                 self._members[k], self._left[k] = self._fresh(), self._max_updates
 
+    def trained(self, params: Parameters, rows: Any, targets: Any) -> Parameters:
+        """Train copies of networks on a set for as long as those of the pool are at most."""
+        params = {name: p.detach().clone() for name, p in params.items()}
+        optimizer = _make_optimizer(params)
+        for step in range(self._max_updates):
+            self._step(params, optimizer, step, rows, targets)
+        return params
+
     def _fresh(self) -> tuple[Parameters, Adam]:
         params = self.architecture.initial(1, self._generator)
-        return params, make_optimizer(params)
+        return params, _make_optimizer(params)
+
+    def _step(
+        self, params: Parameters, optimizer: Adam, number: int, rows: Any, targets: Any
+    ) -> None:
+        """Train networks by one step along the squared error, in place."""
+        part = self._parts[number % len(self._parts)]
+        leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
+        with torch.enable_grad():
+            outputs = self.architecture.outputs(leaves, rows.detach()[part])
+            # A sum over networks: none sees another.
+            value = (outputs - targets.detach()[part]).square().sum(2).mean(1).sum()
+            gradients = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+        optimizer.step(list(gradients), 1.0)
 
 
-def make_optimizer(params: Parameters) -> Adam:
-    """Optimiser of the parameters of networks."""
+def _make_optimizer(params: Parameters) -> Adam:
     tensors = list(params.values())
     return Adam(tensors, [ONLINE_RATE] * len(tensors), betas=(0.9, 0.999))
-
-
-def online_step(
-    architecture: Architecture, params: Parameters, optimizer: Adam, rows: Any, targets: Any
-) -> None:
-    """Train networks on all rows by one step along the squared error, in place."""
-    leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
-    with torch.enable_grad():
-        outputs = architecture.outputs(leaves, rows.detach())
-        # A sum over networks: none sees another.
-        value = (outputs - targets).square().sum(2).mean(1).sum()
-        gradients = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
-    optimizer.step(list(gradients), 1.0)
-
-
-def train_copies(
-    architecture: Architecture, params: Parameters, rows: Any, targets: Any, n_steps: int
-) -> Parameters:
-    """Train copies of networks on rows (m, d) and targets (m, q)."""
-    params = {name: p.detach().clone() for name, p in params.items()}
-    optimizer = make_optimizer(params)
-    for _ in range(n_steps):
-        online_step(architecture, params, optimizer, rows, targets)
-    return params

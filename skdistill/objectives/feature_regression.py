@@ -33,7 +33,7 @@ from ._features import (
     kernel,
     solve_dual,
 )
-from ._pool import Pool, RandomPool, TrainedPool, train_copies
+from ._pool import Pool, RandomPool, TrainedPool
 from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
 
 POOLS = ("random", "trained")
@@ -170,7 +170,12 @@ class FeatureRegression(Objective):
             self._pool = RandomPool(architecture, self.n_networks, generator)
         else:
             self._pool = TrainedPool(
-                architecture, self.n_networks, self.pool_size, self.max_online_updates, generator
+                architecture,
+                self.n_networks,
+                self.pool_size,
+                self.max_online_updates,
+                context.n_support,
+                generator,
             )
 
     def _check_parameters(self, context: Context) -> None:
@@ -293,8 +298,6 @@ class FeatureRegression(Objective):
         labels = support.labels.detach().float() - self._offset
         params = {name: p[:count] for name, p in self._judges.items()}
         if isinstance(self._pool, TrainedPool):
-            params = train_copies(
-                self._pool.architecture, params, rows, labels, self.max_online_updates
-            )
+            params = self._pool.trained(params, rows, labels)
         F = features_of(self._features, params, rows)
         return params, F, solve_dual(F, labels, self.reg, self._gamma)
