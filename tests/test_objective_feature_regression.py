@@ -165,7 +165,9 @@ def test_weights_are_repetitions():
 
 @pytest.mark.parametrize("pool", ["random", "trained"])
 def test_networks_of_a_step(pool):
-    objective, support, *_ = make(NETWORKS["mlp"], pool=pool, pool_size=3, max_online_updates=4)
+    objective, support, *_ = make(
+        NETWORKS["mlp"], pool=pool, n_networks=1, pool_size=3, max_online_updates=4
+    )
     seen = []
     for _ in range(30):
         params = objective._pool.lend(F64)

@@ -39,11 +39,11 @@ from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
 POOLS = ("random", "trained")
 LOSSES = ("auto", "squared_error", "cross_entropy")
 STEPS = 1000
-BATCH = 512
+BATCH = 256
 LOOKS = 12  # at held-out rows
 SCOUTS = 2  # networks of the predictor that importances of many rows are taken with
-RATE = 0.25  # of learning_rate: the step of a feature of size 1
-LABEL_RATE = 0.1  # of learning_rate
+RATE = 0.75  # of learning_rate: the step of a feature of size 1
+LABEL_RATE = 0.5  # of learning_rate
 OTHER_RATE = 0.02  # of log temperature
 START_TEMPERATURE = 0.1
 OFFSETS = {"multilabel": 0.5, "numbers": 0.0}  # of labels; 1 / n_classes for classes
@@ -66,8 +66,9 @@ class FeatureRegression(Objective):
         "random" draws fresh networks in each step (RFAD). "trained" takes them from an online pool
         of networks that are trained on the current set (FRePo). Without effect on a frozen map.
 
-    n_networks : int, default=1
-        Networks in a step, whose kernels are averaged.
+    n_networks : int, default=4
+        Networks in a step, whose kernels are averaged. At the same cost several small networks and
+        a smaller batch learn faster than one network and a larger batch.
 
     pool_size : int, default=10
         Networks of the trained pool.
@@ -87,7 +88,7 @@ class FeatureRegression(Objective):
     reg : float, default=1e-6
         Ridge :math:`\lambda`, relative to the mean of the diagonal of :math:`\phi(S) \phi(S)^T`.
 
-    gamma : float, default=1.0
+    gamma : float, default=3.0
         Of the Gaussian kernel :math:`\exp(-\gamma |\phi(x) - \phi(s)|^2)` of a frozen map.
 
     Notes
@@ -130,13 +131,13 @@ class FeatureRegression(Objective):
         self,
         network: Any = "auto",
         pool: str = "random",
-        n_networks: int = 1,
+        n_networks: int = 4,
         pool_size: int = 10,
         max_online_updates: int = 100,
         predictor_networks: int = 8,
         loss: str = "auto",
         reg: float = 1e-6,
-        gamma: float = 1.0,
+        gamma: float = 3.0,
     ) -> None:
         self.network = network
         self.pool = pool
