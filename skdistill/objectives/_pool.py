@@ -10,6 +10,7 @@ from ..networks._architecture import Parameters
 from ..optimizers import Adam
 
 ONLINE_RATE = 1e-3
+GOLDEN = (5**0.5 - 1) / 2
 ONLINE_ROWS = 100  # learnt rows in a step of a network; more rows are gone through in turn
 
 
@@ -98,12 +99,19 @@ class TrainedPool:
                 self._members[k], self._left[k] = self._fresh(), self._max_updates
 
     def trained(self, params: Parameters, rows: Any, targets: Any) -> Parameters:
-        """Train copies of networks on a set for as long as those of the pool are at most."""
+        """Train copies of networks on a set, to ages that are spread as those in the pool."""
+        count = len(next(iter(params.values())))
+        # Multiples of the golden ratio: any number of networks, counted from the first, is spread.
+        ages = [int(self._max_updates * ((k + 1) * GOLDEN % 1)) for k in range(count)]
         params = {name: p.detach().clone() for name, p in params.items()}
+        found = {name: p.clone() for name, p in params.items()}
         optimizer = _make_optimizer(params)
-        for step in range(self._max_updates):
+        for step in range(max(ages)):
             self._step(params, optimizer, step, rows, targets)
-        return params
+            for k in [k for k, age in enumerate(ages) if age == step + 1]:
+                for name, p in params.items():
+                    found[name][k] = p[k]
+        return found
 
     def _fresh(self) -> tuple[Parameters, Adam]:
         params = self.architecture.initial(1, self._generator)

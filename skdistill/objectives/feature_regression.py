@@ -75,7 +75,7 @@ class FeatureRegression(Objective):
 
     max_online_updates : int, default=100
         Steps on the current set after which a network of the trained pool is replaced by a fresh
-        one. The networks of the predictor get as many.
+        one. Those of the predictor have made different numbers of them, up to this one.
 
     predictor_networks : int, default=8
         Networks of the predictor, whose kernels are averaged: the more, the closer to the kernel
