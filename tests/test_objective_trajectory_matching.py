@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, train_test_split
 from torch import nn
 
@@ -690,6 +691,14 @@ def test_bad_parameters_are_named(digits, options, message):
     X, _, y, _ = digits
     with pytest.raises(ValueError, match=message):
         quick(objective=TrajectoryMatching(**{"network": MLP(8), **options})).fit(X, y)
+
+
+def test_steps_that_are_too_large_keep_the_last_good_rows(digits):
+    X, _, y, _ = digits
+    with pytest.warns(ConvergenceWarning, match="Use a smaller learning_rate"):
+        distiller = quick(learning_rate=1e6, max_iter=10).fit(X, y)
+    assert np.isfinite(distiller.distilled_.X).all()
+    assert distiller.objective_.lr_init == pytest.approx(0.01)
 
 
 def test_targets_without_classes_are_refused():

@@ -21,7 +21,7 @@ from .. import _torch as torch
 from .._device import for_each_block
 from ..networks import Architecture
 from ..networks._architecture import Parameters
-from ..networks._training import Recipe, cross_entropy, descend
+from ..networks._training import BLOCK_ROWS, Recipe, cross_entropy, descend
 from ..networks.augmentation import Augmentation
 from ._feed import Feed
 
@@ -71,7 +71,9 @@ def train_experts(
     epochs = [_copy(params)]
 
     def mean_outputs(rows: Any) -> Any:
-        return architecture.outputs(params, rows).mean(0)
+        # No more memory than for a batch: a stack of networks sees few rows at a time.
+        blocks = rows.split(max(1, BLOCK_ROWS // count))
+        return torch.cat([architecture.outputs(params, block).mean(0) for block in blocks])
 
     for epoch in range(recipe.n_epochs):
         if epoch:
