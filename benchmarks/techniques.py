@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,12 @@ BATCHES = {
     "importance": {"batch_sampling": "importance", "reweight": False},
     "reweighted": {"batch_sampling": "importance", "reweight": True},
 }
-PLAIN = ("uniform", "kmeans", "sensitivity_kmeans")  # rows of no technique
+COMBINATIONS = [(start, batches) for start in STARTS for batches in BATCHES]
+PLAIN = {  # rows of no technique
+    "uniform": "random rows",
+    "kmeans": "k-means",
+    "sensitivity_kmeans": "sensitivity k-means",
+}
 NONE = "no technique"
 RIDGE = ("KIP", "RFAD", "FRePo")
 OWN = ", own predictor"
@@ -61,7 +67,7 @@ PUBLISHED = {  # steps; DC and DSA use 1,000 networks for 10 steps each, IDC 2,0
 # A kernel of pixels needs more steps than networks, and they are cheaper.
 SHORT = {**dict.fromkeys(PUBLISHED, 150), "KIP": 600}
 # The best of a few on the validation part of seed 0, from uniform starts with uniform batches.
-RATES = {"KIP": 0.4, "DM": 0.5, "MTT": 0.5}
+RATES = {"KIP": 0.4}
 
 
 @dataclass(frozen=True)
@@ -120,14 +126,33 @@ def published(max_start_epoch: int) -> Setting:
     )
 
 
-STUDENTS = {"syn_steps": 10, "lr_init": 0.02, "lr_teacher": 0.03}
-EXPERTS = {**STUDENTS, "n_experts": 4, "max_start_epoch": 4}
-FEW_EXPERTS = {**STUDENTS, "n_experts": 3, "max_start_epoch": 2, "expert_epochs": 1}
+EXPERTS = {
+    "syn_steps": 10,
+    "lr_init": 0.02,
+    "lr_teacher": 0.03,
+    "n_experts": 4,
+    "max_start_epoch": 4,
+}
+FEW_EXPERTS = {
+    "syn_steps": 5,
+    "lr_init": 0.04,
+    "lr_teacher": 0.03,
+    "n_experts": 3,
+    "max_start_epoch": 2,
+    "expert_epochs": 1,
+}
 PROBLEMS: dict[str, dict[tuple[str, int], Setting]] = {
     "cpu": {
         ("digits", 1): Setting(experts=EXPERTS),
         ("mnist", 1): Setting(
-            batch=16, n_train=3000, n_test=1000, n_networks=2, refresh=50, experts=FEW_EXPERTS
+            steps={**dict.fromkeys(SHORT, 100), "KIP": 600},
+            rates={**RATES, "DM": 0.5},
+            batch=12,
+            n_train=2000,
+            n_test=1000,
+            n_networks=2,
+            refresh=50,
+            experts=FEW_EXPERTS,
         ),
         ("digits", 10): Setting(experts=EXPERTS),
     },
@@ -151,7 +176,7 @@ def _kip(s: Setting, network: ConvNet) -> tuple[Any, dict]:
 
 
 def _rfad(s: Setting, network: ConvNet) -> tuple[Any, dict]:
-    return objectives.FeatureRegression(network, pool="random", n_networks=4), {}
+    return objectives.FeatureRegression(network, pool="random", n_networks=2), {}
 
 
 def _frepo(s: Setting, network: ConvNet) -> tuple[Any, dict]:
@@ -272,23 +297,29 @@ def scores(distiller, data: str, s: Setting, technique: str, seed: int, parts) -
     return found
 
 
-def run(problem: tuple[str, int], s: Setting, args, done: dict, keep) -> None:
-    """Make all runs of a problem that are not done yet; `keep` is called with each score."""
-    data, m = problem
-    wanted = [(NONE, start, "none") for start in PLAIN]
-    wanted += [(t, start, b) for t in args.techniques for start in STARTS for b in BATCHES]
-    found = None
-    for seed in range(args.seeds):
-        parts = None
-        for technique, start, batches in wanted:
-            if (data, m, technique, start, batches, seed) in done:
-                continue
-            found = found or read(data, args.data)
-            parts = parts or split(found, s, seed, args.part)
-            distiller, seconds = fit(problem, s, technique, start, batches, seed, *parts[:2])
-            for name, score in scores(distiller, data, s, technique, seed, parts).items():
-                keep((data, m, name, start, batches, seed), float(score), seconds)
-            print(f"{data} {m}, {technique}, {start}, {batches}, seed {seed}", flush=True)
+def run(problems: dict[tuple[str, int], Setting], args, done: dict, keep) -> None:
+    """Make all runs that are not done yet; `keep` is called with each score.
+
+    A run that is broken off has all techniques, at least as they were published.
+    """
+    rounds = [[(NONE, start, "none") for start in PLAIN]]
+    rounds += [[(t, *COMBINATIONS[0]) for t in args.techniques]]
+    rounds += [[(t, *c) for t in args.techniques for c in COMBINATIONS[1:]]]
+    found = {}
+    for wanted, problem, seed in product(rounds, problems, range(args.seeds)):
+        data, m = problem
+        todo = [job for job in wanted if (data, m, *job, seed) not in done]
+        if not todo:
+            continue
+        if data not in found:
+            found[data] = read(data, args.data)
+        s = problems[problem]
+        parts = split(found[data], s, seed, args.part)
+        for job in todo:
+            distiller, seconds = fit(problem, s, *job, seed, *parts[:2])
+            for name, score in scores(distiller, data, s, job[0], seed, parts).items():
+                keep((data, m, name, *job[1:], seed), float(score), seconds)
+            print(f"{data} {m}, {', '.join(job)}, seed {seed}", flush=True)
 
 
 # Summary ------------------------------------------------------------------------------------------
@@ -311,7 +342,8 @@ def summary(done: dict, problems, seeds: int) -> list[list]:
     """Rows of the table.
 
     Uniform batches from the other start are compared with those from uniform rows, other batches
-    with uniform ones from the same start, and the first of all with rows of no technique.
+    with uniform ones from the same start. The last line of a problem has the means of these
+    differences over techniques, with their standard error over techniques.
     """
 
     def column(*key, which: int = 0) -> np.ndarray | None:
@@ -322,28 +354,33 @@ def summary(done: dict, problems, seeds: int) -> list[list]:
     for data, m in problems:
         group = f"{data}, {m} a class"
         random = column(data, m, NONE, "uniform", "none")
-        for start, name in zip(
-            PLAIN, ("random rows", "k-means", "sensitivity k-means"), strict=True
-        ):
+        if random is None:
+            continue
+        for start, name in PLAIN.items():
             plain = column(data, m, NONE, start, "none")
-            if plain is not None and random is not None:
+            if plain is not None:
                 gain = mean_and_error(100 * (plain - random))
                 rows.append([group, name, cell(plain, None), *[""] * 5, gain, ""])
+        gains: dict[tuple[str, str], list[float]] = {}
         for technique in [t + own for t in TECHNIQUES for own in ("", OWN)]:
             first = column(data, m, technique, "uniform", "uniform")
-            if first is None or random is None:
+            if first is None:
                 continue
             row = [group, technique]
-            for start in STARTS:
-                base = column(data, m, technique, start, "uniform")
-                for batches in BATCHES:
-                    other = first if batches == "uniform" else base
-                    here = column(data, m, technique, start, batches)
-                    plain = start == batches == "uniform"
-                    row.append(cell(here, None if plain else other))
+            for start, batches in COMBINATIONS:
+                here = column(data, m, technique, start, batches)
+                base = first
+                if batches != "uniform":
+                    base = column(data, m, technique, start, "uniform")
+                known = here is not None and base is not None and here is not base
+                row.append(cell(here, base if known else None))
+                if known and OWN not in technique:
+                    gains.setdefault((start, batches), []).append(100 * (here - base).mean())
             seconds = column(data, m, technique, "uniform", "uniform", which=1).mean()
             gain = mean_and_error(100 * (first - random))
             rows.append([*row, gain, "" if OWN in technique else float(seconds)])
+        means = [mean_and_error(gains[c]) if c in gains else "" for c in COMBINATIONS[1:]]
+        rows.append([group, "mean gain", "", *means, "", ""])
     return rows
 
 
@@ -352,12 +389,9 @@ def picture(done: dict, problems, seeds: int):
     figure, axes = plt.subplots(
         1, len(problems), figsize=(4.2 * len(problems), 6), sharey=True, squeeze=False
     )
-    names = [
-        t + own for t in TECHNIQUES for own in ("", OWN if t in RIDGE else None) if own is not None
-    ]
-    combinations = [(s, b) for s in STARTS for b in BATCHES][1:]
+    names = [t + own for t in TECHNIQUES for own in ("", OWN) if not own or t in RIDGE]
     for axis, (data, m) in zip(axes[0], problems, strict=True):
-        for k, (start, batches) in enumerate(combinations):
+        for k, (start, batches) in enumerate(COMBINATIONS[1:]):
             found = []
             for i, name in enumerate(names):
                 pairs = [
@@ -414,9 +448,8 @@ def main() -> None:
         if args.problems is None or f"{problem[0]}-{problem[1]}" in args.problems
     }
     if not args.summarise:
-        for problem, setting in problems.items():
-            run(problem, setting, args, done, keep)
-    header = ["data", "technique", *(f"{s}: {b}" for s in STARTS for b in BATCHES)]
+        run(problems, args, done, keep)
+    header = ["data", "technique", *(f"{s.replace('_', ' ')}: {b}" for s, b in COMBINATIONS)]
     header += ["over random rows", "CPU s"]
     table = summary(done, problems, args.seeds)
     found = [p for p in problems if any(row[0] == f"{p[0]}, {p[1]} a class" for row in table)]
