@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from . import _torch as torch
+from ._callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from ._device import resolve_device
 from ._network_predictor import NetworkPredictor, StoredPredictor
 from ._predictor import describe
@@ -32,14 +33,14 @@ from .objectives import OBJECTIVES
 from .objectives._one_hot import OneHot
 from .optimizers import OPTIMIZERS
 from .starts import Starts
-from .training import TrainingOptions
+from .training import TrainingOptions, unheard
 
 INITS = ("auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans")
 BATCH_LOSSES = ("auto", "cross_entropy", "squared_error")
 STORED_RIDGE = 1e-6  # of the labels that are handed out, relative to the kernel's mean diagonal
 
 
-class DatasetDistiller(BaseDistiller):
+class DatasetDistiller(CallbackSupportMixin, BaseDistiller):
     """Learn a small set of rows that trains a kernel predictor nearly as well as all rows.
 
     ``fit_distill(X, y)`` gives the learnt data set; ``fit_transform(X, y)`` gives Nystroem features
@@ -233,6 +234,11 @@ DistilledData, default="auto"
     ``KernelRidge(alpha=alpha_, kernel=RBF(length_scale_)).fit(X, targets - intercept_)``, with the
     ``RBF`` of `sklearn.gaussian_process.kernels`, and `intercept_` added to what it predicts.
 
+    With scikit-learn 1.9 or later ``set_callbacks(sklearn.callback.ProgressBar())`` shows the
+    progress (of held-out parts too, one after the other), and other callbacks of `sklearn.callback`
+    work as well: a task for each stage of training, with a hundredth of its steps as a subtask. A
+    callback that returns True at the end of one ends the stage; the best rows so far are kept.
+
     References
     ----------
     .. [1] M. Tukan, A. Maalouf, M. Osadchy. "Dataset Distillation Meets Provable Subset Selection".
@@ -345,6 +351,7 @@ DistilledData, default="auto"
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> DatasetDistiller:
         """Learn the rows.
@@ -366,18 +373,8 @@ DistilledData, default="auto"
             Fitted estimator.
         """
         self._began = time.perf_counter()
-        for name in ("objective", "init"):
-            value = getattr(self, name)
-            if isinstance(value, type):
-                raise TypeError(
-                    f"{name}={value.__name__} is a class; pass an instance, "
-                    f"{name}={value.__name__}(...)."
-                )
-        if sp.issparse(X):
-            raise TypeError(
-                "Sparse data was passed, but rows are learnt densely; reduce X first, for example "
-                "with sklearn.decomposition.TruncatedSVD, or choose rows with SensitivityCoreset."
-            )
+        self._check_forms(X)
+        task = FitTask(self, X, y, sample_weight)
         before = self.distilled_ if self.warm_start and hasattr(self, "distilled_") else None
         device = resolve_device(self.device)
         rng = check_random_state(self.random_state)
@@ -394,7 +391,7 @@ DistilledData, default="auto"
         objective = self._technique()
         problem = self._problem(data, rows, moments, budget, device, rng)
         del rows  # its keys and their order take memory that training does without
-        settings = self._settings(data, objective)
+        settings = self._settings(data, objective, task)
         self._say(f"{len(problem)} distinct rows of {len(data.features)}", self._began)
         starts = Starts(self, before, data, budget, rng, balance=settings.balance)
         learnt = learn(
@@ -409,6 +406,7 @@ DistilledData, default="auto"
         self.objective_ = clone(objective).set_params(**learnt.parameters)
         self._store(learnt, data, problem)
         self.device_ = str(device)
+        task.end()
         return self
 
     def make_predictor(self) -> Any:
@@ -436,6 +434,21 @@ DistilledData, default="auto"
         if estimator is None:
             return super().make_predictor()
         return NetworkPredictor(self, estimator)
+
+    def _check_forms(self, X: Any) -> None:
+        """Check what the constraints of parameters let through, and that X is dense."""
+        for name in ("objective", "init"):
+            value = getattr(self, name)
+            if isinstance(value, type):
+                raise TypeError(
+                    f"{name}={value.__name__} is a class; pass an instance, "
+                    f"{name}={value.__name__}(...)."
+                )
+        if sp.issparse(X):
+            raise TypeError(
+                "Sparse data was passed, but rows are learnt densely; reduce X first, for example "
+                "with sklearn.decomposition.TruncatedSVD, or choose rows with SensitivityCoreset."
+            )
 
     def _technique(self) -> Any:
         return OBJECTIVES[self.objective]() if isinstance(self.objective, str) else self.objective
@@ -497,7 +510,7 @@ DistilledData, default="auto"
             check_image_shape(self.image_shape, n_features),
         )
 
-    def _settings(self, data: Input, objective: Any) -> Settings:
+    def _settings(self, data: Input, objective: Any, task: FitTask) -> Settings:
         numbers = data.target.kind == "numbers"
         balance = self.class_balance
         if isinstance(balance, str):
@@ -509,6 +522,7 @@ DistilledData, default="auto"
             patience=self.n_iter_no_change,
             tol=self.tol,
             report=self._report if self.verbose else None,
+            task=task.stage if task.is_heard else unheard,
         )
         return Settings(
             options,

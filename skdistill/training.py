@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -67,6 +68,14 @@ class TrainingResult:
     held_out: list[tuple[Any, Any, Any]] = field(default_factory=list)
 
 
+StageTask = Callable[[str, int], AbstractContextManager[Callable[[int], bool]]]
+
+
+def unheard(name: str, n_steps: int) -> AbstractContextManager[Callable[[int], bool]]:
+    """Stage that nobody listens to."""
+    return nullcontext(lambda step: False)
+
+
 @dataclass(frozen=True)
 class TrainingOptions:
     """How to train.
@@ -85,6 +94,9 @@ class TrainingOptions:
         Whether training goes on with the choice that scored best so far.
     report : callable or None
         Called with a dict after each look at held-out rows.
+    task : callable
+        Name and number of steps of a stage -> context manager around it, whose function of the
+        number of steps made says whether to end the stage; see `skdistill._callbacks`.
     """
 
     max_iter: int | None = None
@@ -94,6 +106,7 @@ class TrainingOptions:
     tol: float = 1e-4
     adapt: bool = True
     report: Callable[[dict[str, Any]], None] | None = None
+    task: StageTask = unheard
 
 
 def train(trainer: Trainer) -> TrainingResult:
@@ -222,6 +235,12 @@ class Trainer:
         end : int or None
             Step to end at, before the last one.
         """
+        with self._options.task(stage.name, stage.n_steps if end is None else end) as reached:
+            self._run(number, stage, end, reached)
+
+    def _run(
+        self, number: int, stage: Stage, end: int | None, reached: Callable[[int], bool]
+    ) -> None:
         objective, result = self.objective, self.result
         self._batchless = stage.batch_size is None
         support = objective.begin(stage, result.support, self._sample())
@@ -244,6 +263,9 @@ class Trainer:
                 if self._options.patience is not None and unimproved >= self._options.patience:
                     result.status = "stopped_early"
                     break
+            if reached(step):
+                result.status = "stopped_early"
+                break
             if not self._batchless and step % self._options.refresh_every == 0:
                 self._refresh(support)
             batch, weights = self._batch(stage, step)

@@ -118,7 +118,7 @@ def test_outputs_that_are_not_finite_give_no_temperature(monkeypatch):
     X = RNG.randn(2500, 2)
 
     def useless(self, choice):
-        targets = self.held_out.targets
+        targets = self.held_out.targets[:]
         return torch.full_like(targets, float("nan")), targets, self.held_out.weight
 
     monkeypatch.setattr(Trainer, "held_out_outputs", useless)
