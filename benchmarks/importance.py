@@ -6,7 +6,8 @@ induced predictor is scored on the untouched test part (R2, accuracy, or balance
 classes differ in size). All fits of a seed share the split, the
 held-out rows and the kernel's first width, which is searched once; a start is made once, and the
 runs from it differ in their batches alone. With `--cells` every score is appended to a file, and a
-run that was broken off goes on from there.
+run that was broken off goes on from there; some cells may have more seeds than others, and
+differences are paired over the seeds that both have.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ TABLES = {  # learnt rows; the first group holds rows of unequal worth
 }
 BALANCED = ("rare modes, classes", "letter, geometric classes")
 TRAIN_ROWS, TEST_ROWS = 6000, 5000
+LEAST_SEEDS = 5  # of a cell that is shown, unless fewer are asked for
 MODES = 6  # of each class
 
 
@@ -167,7 +169,8 @@ def cell(scores: np.ndarray, against: np.ndarray | None) -> str:
     mean, error = mean_and_error(scores)
     mark = ""
     if against is not None:
-        difference, spread = mean_and_error(scores - against)
+        both = min(len(scores), len(against))
+        difference, spread = mean_and_error(scores[:both] - against[:both])
         if abs(difference) > 2 * spread:
             mark = " ▲" if difference > 0 else " ▼"
     return f"{mean:.3f} ± {error:.3f}{mark}"
@@ -179,13 +182,14 @@ def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list
     def scores(*key) -> np.ndarray | None:
         table, m, *rest = key
         found = [done.get((table, m, s, *rest)) for s in range(seeds)]
-        return None if None in found else np.array(found, dtype=float)
+        known = found.index(None) if None in found else seeds
+        return np.array(found[:known], float) if known >= min(seeds, LEAST_SEEDS) else None
 
     rows = []
     for table in tables:
         for m in TABLES[table]:
             for n in steps:
-                row = [table, m, n]
+                row, counts = [table, m, n], set()
                 for start in STARTS:
                     for batches in BATCHES:
                         plain = "uniform" if n else "none"
@@ -195,9 +199,11 @@ def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list
                             row.append("")
                             continue
                         other = ("uniform" if batches == "uniform" else start, plain)
+                        counts.add(len(found))
                         same = other == here
                         row.append(cell(found, None if same else scores(table, m, *other, n)))
-                if any(row[3:]):
+                if counts:
+                    row.insert(3, " to ".join(map(str, sorted({min(counts), max(counts)}))))
                     rows.append(row)
     return rows
 
@@ -263,7 +269,7 @@ def main() -> None:
                 run_seed(table, m, seed, args, done, keep)
                 used = time.process_time() - began
                 print(f"{table}, m = {m}, seed {seed}: {used:.1f} s of CPU time", flush=True)
-    header = ["table", "m", "steps", *(f"{s}: {b}" for s in STARTS for b in BATCHES)]
+    header = ["table", "m", "steps", "seeds", *(f"{s}: {b}" for s in STARTS for b in BATCHES)]
     rows = summary(done, args.tables, args.steps, args.seeds)
     figure = picture(done, args.tables, args.steps, args.seeds)
     found = list(dict.fromkeys(row[0] for row in rows))  # a broken-off run has not all tables
