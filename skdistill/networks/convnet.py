@@ -25,6 +25,7 @@ from ._architecture import (
 
 NORMS = ("instance", "none")
 POOLINGS = ("average", "max", "none")
+FEW_IMAGES = 4  # of each network up to which groups of channels win on a CPU, twofold at one image
 CHUNK_IMAGES = 32  # at a time on a CPU: what a layer makes of more leaves the cache before the next
 
 
@@ -156,7 +157,8 @@ def auto_depth(image_shape: tuple[int, int, int]) -> int:
 class ConvNetArchitecture(LayeredArchitecture):
     """Stacked `ConvNet`: grouped convolutions on an accelerator, network by network on a CPU.
 
-    A CPU gains nothing from groups for a few images, and loses for many, which leave its cache.
+    A CPU gains from groups where each network has very few images of its own: calls are what takes
+    time there. It loses for many images, which leave its cache.
     """
 
     def __init__(
@@ -194,8 +196,9 @@ class ConvNetArchitecture(LayeredArchitecture):
 
     def features(self, params: Parameters, rows: Any) -> Any:
         """Image that the last block leaves, flat; see `Architecture`."""
-        one_by_one = rows.device.type == "cpu"
-        return self._one_by_one(params, rows) if one_by_one else self._grouped(params, rows)
+        few = rows.ndim == 3 and rows.shape[1] <= FEW_IMAGES
+        grouped = few or rows.device.type != "cpu"
+        return self._grouped(params, rows) if grouped else self._one_by_one(params, rows)
 
     def _grouped(self, params: Parameters, rows: Any) -> Any:
         """Features (count, b, n_hidden), the networks' channels side by side in one image."""
