@@ -67,8 +67,8 @@ class FeatureRegression(Objective):
         of networks that are trained on the current set (FRePo). Without effect on a frozen map.
 
     n_networks : int, default=4
-        Networks in a step, whose kernels are averaged. At the same cost several small networks and
-        a smaller batch learn faster than one network and a larger batch.
+        Networks in a step, whose kernels are averaged: that of several small ones varies less from
+        step to step. A smaller batch pays for them.
 
     pool_size : int, default=10
         Networks of the trained pool.
