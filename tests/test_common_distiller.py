@@ -9,7 +9,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdistill import DatasetDistiller, DistilledClassifier, DistilledRegressor
 from skdistill.networks import MLP
-from skdistill.objectives import DistributionMatching, GradientMatching, TrajectoryMatching
+from skdistill.objectives import (
+    DistributionMatching,
+    FeatureRegression,
+    GradientMatching,
+    TrajectoryMatching,
+)
 
 # Some checks fit fewer rows than the budget, or rows that training cannot help, and are told so.
 pytestmark = [
@@ -19,6 +24,9 @@ pytestmark = [
 ]
 
 FEW = DatasetDistiller(6, max_iter=40, random_state=0)
+FEATURES = DatasetDistiller(
+    6, objective=FeatureRegression(MLP(32), n_networks=2), max_iter=40, random_state=0
+)
 
 
 @parametrize_with_checks(
@@ -48,6 +56,14 @@ FEW = DatasetDistiller(6, max_iter=40, random_state=0)
             max_iter=3,
             random_state=0,
         ),
+        DatasetDistiller(
+            4,
+            objective=FeatureRegression(MLP(8), pool="trained", max_online_updates=5),
+            max_iter=3,
+            random_state=0,
+        ),
+        DistilledClassifier(distiller=FEATURES),
+        DistilledRegressor(distiller=FEATURES),
         DistilledClassifier(distiller=FEW),
         DistilledRegressor(distiller=FEW),
     ]

@@ -193,9 +193,11 @@ class FeatureRidge:
 
     def predict(self, rows: np.ndarray, device: Any) -> np.ndarray:
         """Compute outputs (k, q), float64, of rows (k, d) in coordinates, on a device."""
+        # Single precision depends on which rows stand together; for pixels that is of no account.
+        dtype = torch.float64 if rows.dtype == np.float64 else torch.float32
 
         def load(array: np.ndarray) -> Any:
-            return torch.from_numpy(array).to(device, torch.float32)
+            return torch.from_numpy(array).to(device, dtype)
 
         params = {name: load(array) for name, array in self.params.items()}
         of_support, dual = load(self.of_support), load(self.dual)

@@ -40,7 +40,7 @@ POOLS = ("random", "trained")
 LOSSES = ("auto", "squared_error", "cross_entropy")
 STEPS = 1000
 BATCH = 256
-LOOKS = 12  # at held-out rows
+LOOKS = 6  # at held-out rows: each costs as much as dozens of steps
 SCOUTS = 2  # networks of the predictor that importances of many rows are taken with
 RATE = 0.75  # of learning_rate: the step of a feature of size 1
 LABEL_RATE = 0.5  # of learning_rate
@@ -67,8 +67,8 @@ class FeatureRegression(Objective):
         of networks that are trained on the current set (FRePo). Without effect on a frozen map.
 
     n_networks : int, default=4
-        Networks in a step, whose kernels are averaged. At the same cost several small networks and
-        a smaller batch learn faster than one network and a larger batch.
+        Networks in a step, whose kernels are averaged: that of several small ones varies less from
+        step to step. A smaller batch pays for them.
 
     pool_size : int, default=10
         Networks of the trained pool.
