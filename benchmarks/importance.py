@@ -44,6 +44,7 @@ TABLES = {  # learnt rows; the first group holds rows of unequal worth
     "mnist": (10, 50),
 }
 BALANCED = ("rare modes, classes", "letter, geometric classes")
+NUMBERS = ("rare modes, numbers", "heavy tails", "california_housing", "friedman")
 TRAIN_ROWS, TEST_ROWS = 6000, 5000
 LEAST_SEEDS = 5  # of a cell that is shown, unless fewer are asked for
 MODES = 6  # of each class
@@ -176,8 +177,21 @@ def cell(scores: np.ndarray, against: np.ndarray | None) -> str:
     return f"{mean:.3f} ± {error:.3f}{mark}"
 
 
+def gain(scores: np.ndarray | None, plain: np.ndarray | None) -> str:
+    """Mean and standard error of paired differences, with the arrow of `cell`."""
+    if scores is None or plain is None:
+        return ""
+    both = min(len(scores), len(plain))
+    mean, error = mean_and_error(scores[:both] - plain[:both])
+    mark = "" if abs(mean) <= 2 * error else (" ▲" if mean > 0 else " ▼")
+    return f"{mean:+.3f} ± {error:.3f}{mark}"
+
+
 def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list[list]:
-    """Rows of the table; starts are compared with "uniform", batches with those of their start."""
+    """Rows of the table; starts are compared with "uniform", batches with those of their start.
+
+    The last column is the gain of the defaults over the uniform start with uniform batches.
+    """
 
     def scores(*key) -> np.ndarray | None:
         table, m, *rest = key
@@ -202,6 +216,9 @@ def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list
                         counts.add(len(found))
                         same = other == here
                         row.append(cell(found, None if same else scores(table, m, *other, n)))
+                default = ("reweighted" if table in NUMBERS else "importance") if n else "none"
+                found = scores(table, m, "kmeans", default, n)
+                row.append(gain(found, scores(table, m, "uniform", "uniform" if n else "none", n)))
                 if counts:
                     row.insert(3, " to ".join(map(str, sorted({min(counts), max(counts)}))))
                     rows.append(row)
@@ -270,6 +287,7 @@ def main() -> None:
                 used = time.process_time() - began
                 print(f"{table}, m = {m}, seed {seed}: {used:.1f} s of CPU time", flush=True)
     header = ["table", "m", "steps", "seeds", *(f"{s}: {b}" for s in STARTS for b in BATCHES)]
+    header.append("gain of the defaults")
     rows = summary(done, args.tables, args.steps, args.seeds)
     figure = picture(done, args.tables, args.steps, args.seeds)
     found = list(dict.fromkeys(row[0] for row in rows))  # a broken-off run has not all tables
