@@ -146,7 +146,7 @@ PROBLEMS: dict[str, dict[tuple[str, int], Setting]] = {
         ("digits", 1): Setting(experts=EXPERTS),
         ("mnist", 1): Setting(
             steps={**dict.fromkeys(SHORT, 100), "KIP": 600},
-            rates={**RATES, "DM": 0.5},
+            rates={**RATES, "DM": 0.5, "MTT": 0.5},
             batch=12,
             n_train=2000,
             n_test=1000,
