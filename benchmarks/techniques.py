@@ -460,7 +460,8 @@ def main() -> None:
         rows = s.n_train or "all"
         settings[f"{problem[0]}-{problem[1]}"] = f"width {s.width}, {rows} rows, steps {steps}"
     name = "techniques" if args.size == "cpu" else f"techniques_{args.size}"
-    figure = picture(done, found, args.seeds) if found else None
+    compared = [p for p in found if any(key[:2] == p and key[4] == "importance" for key in done)]
+    figure = picture(done, compared, args.seeds) if compared else None
     save(name, args.out, header, table, settings, figure)
 
 
