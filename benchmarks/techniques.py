@@ -380,7 +380,8 @@ def summary(done: dict, problems, seeds: int) -> list[list]:
             gain = mean_and_error(100 * (first - random))
             rows.append([*row, gain, "" if OWN in technique else float(seconds)])
         means = [mean_and_error(gains[c]) if c in gains else "" for c in COMBINATIONS[1:]]
-        rows.append([group, "mean gain", "", *means, "", ""])
+        if gains:
+            rows.append([group, "mean gain", "", *means, "", ""])
     return rows
 
 
