@@ -146,7 +146,7 @@ PROBLEMS: dict[str, dict[tuple[str, int], Setting]] = {
         ("digits", 1): Setting(experts=EXPERTS),
         ("mnist", 1): Setting(
             steps={**dict.fromkeys(SHORT, 100), "KIP": 600},
-            rates={**RATES, "DM": 0.5},
+            rates={**RATES, "DM": 0.5, "MTT": 0.5},
             batch=12,
             n_train=2000,
             n_test=1000,
@@ -380,7 +380,8 @@ def summary(done: dict, problems, seeds: int) -> list[list]:
             gain = mean_and_error(100 * (first - random))
             rows.append([*row, gain, "" if OWN in technique else float(seconds)])
         means = [mean_and_error(gains[c]) if c in gains else "" for c in COMBINATIONS[1:]]
-        rows.append([group, "mean gain", "", *means, "", ""])
+        if gains:
+            rows.append([group, "mean gain", "", *means, "", ""])
     return rows
 
 
@@ -460,7 +461,8 @@ def main() -> None:
         rows = s.n_train or "all"
         settings[f"{problem[0]}-{problem[1]}"] = f"width {s.width}, {rows} rows, steps {steps}"
     name = "techniques" if args.size == "cpu" else f"techniques_{args.size}"
-    figure = picture(done, found, args.seeds) if found else None
+    compared = [p for p in found if any(key[:2] == p and key[4] == "importance" for key in done)]
+    figure = picture(done, compared, args.seeds) if compared else None
     save(name, args.out, header, table, settings, figure)
 
 
