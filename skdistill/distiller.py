@@ -107,8 +107,7 @@ DistilledData, default="auto"
         through their second moments: exact, and no dearer for many rows.
 
     learning_rate : float, default=0.12
-        Distance that a row moves in a step at first, in units of the kernel's width. For classes it
-        grows with the number of learnt rows above 250, up to twice as much at 500.
+        Distance that a row moves in a step at first, in units of the kernel's width.
 
     optimizer : {"adam", "sgd"}, default="adam"
         Optimiser, with a cosine schedule.

@@ -274,18 +274,6 @@ def test_dropout_leaves_lengths_and_is_that_of_the_generator():
         torch.testing.assert_close(found, other)
 
 
-@pytest.mark.parametrize(
-    ("kind", "m", "growth"),
-    [("classes", 250, 1), ("classes", 375, 1.5), ("classes", 2000, 2), ("numbers", 2000, 1)],
-)
-def test_many_learnt_rows_of_classes_move_further(kind, m, growth):
-    objective, support, *_ = make(kind)
-    few = objective.rates(objective.stages(None)[0], support)["rows"]
-    objective.setup(Context(kind, m, 3, 2, KERNELS[0], generator(), CPU))
-    many = objective.rates(objective.stages(None)[0], support)["rows"]
-    assert many == pytest.approx(growth * few)
-
-
 def test_smoothing_follows_the_gap_between_errors():
     objective, *_ = make("classes", stage=1)
     objective.expect(0.8)

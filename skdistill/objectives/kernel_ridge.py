@@ -48,7 +48,6 @@ OTHER_RATE = 0.02  # of log scales, intercept, labels and log temperature
 START_TEMPERATURE = 0.1
 START_RIDGE = 1e-5  # least ridge of the coefficients that cross-entropy starts from
 LABEL_RIDGE = 1e-6
-LARGER_STEPS = (250, 2.0)  # learnt rows above which steps for classes grow, and how far at most
 SMOOTHING_STEPS = 100  # batches that the training error is averaged over
 SMOOTHING = 0.1  # most that is taken from the label of a class and spread over all classes
 
@@ -212,15 +211,9 @@ class KernelRidge(Objective):
         return support.to(stage.dtype)
 
     def rates(self, stage: Stage, support: Support) -> dict[str, float]:
-        """See `Objective.rates`. A row moves `learning_rate` kernel widths, whatever its length.
-
-        Many rows fit the training rows of classes too closely in small steps: theirs are larger.
-        """
+        """See `Objective.rates`. A row moves `learning_rate` kernel widths, whatever its length."""
         free = support.rows.shape[1] if support.free is None else support.free
-        growth, (enough, most) = 1.0, LARGER_STEPS
-        if self._cross_entropy:
-            growth = min(most, max(1.0, self._context.n_support / enough))
-        rates = {"rows": growth * self._context.learning_rate / math.sqrt(free)}
+        rates = {"rows": self._context.learning_rate / math.sqrt(free)}
         if self._learn_scale:
             rates["log_scale"] = OTHER_RATE
         if stage.name == "dual":
