@@ -372,7 +372,8 @@ def summary(done: dict, problems, seeds: int) -> list[list]:
                 base = first
                 if batches != "uniform":
                     base = column(data, m, technique, start, "uniform")
-                known = here is not None and base is not None and here is not base
+                compares = (start, batches) != COMBINATIONS[0]
+                known = compares and here is not None and base is not None
                 row.append(cell(here, base if known else None))
                 if known and OWN not in technique:
                     gains.setdefault((start, batches), []).append(100 * (here - base).mean())
@@ -395,14 +396,12 @@ def picture(done: dict, problems, seeds: int):
         for k, (start, batches) in enumerate(COMBINATIONS[1:]):
             found = []
             for i, name in enumerate(names):
-                pairs = [
-                    (
-                        done.get((data, m, name, *c, seed))
-                        for c in ((start, batches), ("uniform",) * 2)
-                    )
-                    for seed in range(seeds)
-                ]
-                gains = [100 * (a[0] - b[0]) for a, b in pairs if a is not None and b is not None]
+                gains = []
+                for seed in range(seeds):
+                    here = done.get((data, m, name, start, batches, seed))
+                    plain = done.get((data, m, name, "uniform", "uniform", seed))
+                    if here is not None and plain is not None:
+                        gains.append(100 * (here[0] - plain[0]))
                 if len(gains) > 1:
                     found.append((*mean_and_error(gains), -i - 0.15 * k))
             mean, error, place = np.array(found).reshape(-1, 3).T
@@ -461,7 +460,8 @@ def main() -> None:
         rows = s.n_train or "all"
         settings[f"{problem[0]}-{problem[1]}"] = f"width {s.width}, {rows} rows, steps {steps}"
     name = "techniques" if args.size == "cpu" else f"techniques_{args.size}"
-    compared = [p for p in found if any(key[:2] == p and key[4] == "importance" for key in done)]
+    gains = {row[0] for row in table if row[1] == "mean gain"}
+    compared = [p for p in found if f"{p[0]}, {p[1]} a class" in gains]
     figure = picture(done, compared, args.seeds) if compared else None
     save(name, args.out, header, table, settings, figure)
 
