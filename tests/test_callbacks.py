@@ -148,11 +148,12 @@ def test_fitted_distillers_are_pickled_and_cloned(digits):
     assert not hasattr(clone(distiller), "distilled_")
 
 
-def test_progress_bars(digits):
+def test_progress_bars(digits, capsys):
     pytest.importorskip("rich")
     callback = pytest.importorskip("sklearn.callback")
-    distiller = quick(max_iter=4).set_callbacks(callback.ProgressBar())
+    distiller = quick(early_stopping=False).set_callbacks(callback.ProgressBar())
     assert distiller.fit(*digits).n_iter_ >= 1
+    assert capsys.readouterr().out
 
 
 def test_without_callbacks_in_scikit_learn():
