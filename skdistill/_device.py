@@ -91,6 +91,11 @@ def for_each_block(
         list(executor.map(part, range(n_parts)))
 
 
+def one_blas_thread() -> Any:
+    """Context in which BLAS works on one core; the caller's setting is restored after it."""
+    return _thread_pools().limit(limits=1, user_api="blas")
+
+
 @cache
 def _thread_pools() -> ThreadpoolController:
     """Find the controls of the loaded libraries once: it takes milliseconds."""

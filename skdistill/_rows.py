@@ -90,8 +90,11 @@ class Rows:
         else:
             # The bits of non-negative floats order like the floats.
             bits = np.ascontiguousarray(rank, dtype=np.float32).view(np.uint32)
-            word = (cell.astype(np.uint64) << np.uint64(48)) | (self.key >> np.uint64(48))
-            word |= bits.astype(np.uint64) << np.uint64(16)
+            word = cell.astype(np.uint64)
+            word <<= np.uint64(32)
+            word |= bits
+            word <<= np.uint64(16)
+            word |= self.key >> np.uint64(48)
             order = np.argsort(word)
             ordered = word[order]
             if (ordered[1:] == ordered[:-1]).any():  # too many for the front of the hash

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.cluster import KMeans, kmeans_plusplus
-from threadpoolctl import threadpool_limits
 
 from .. import _torch as torch
-from .._device import for_each_block, tile_rows
+from .._device import for_each_block, one_blas_thread, tile_rows
 from .._rows import Rows, Units
 from ..sampling import draw_pool
 from .scores import Scores
@@ -67,18 +66,20 @@ def kmeans_sensitivities(
     -------
     float64 ndarray of shape (u,), positive
     """
+    label = label.astype(np.intp, copy=False)  # once, and not in each of the calls below
     mass = np.bincount(label, weights=weight, minlength=n_clusters)
-    share = weight / mass[label]
     row_cost = weight * distance2  # float64
     cost = row_cost.sum()
     if cost == 0:
-        return share
+        return weight / mass[label]
     a = 16 * (np.log(n_clusters) + 2) * approx_factor
     cluster_cost = np.bincount(label, weights=row_cost, minlength=n_clusters)
-    share *= (4 * a / cost * cluster_cost + 4)[label]
+    present = np.where(mass > 0, mass, 1.0)
+    bound = ((4 * a / cost * cluster_cost + 4) / present)[label]
+    bound *= weight
     row_cost *= 2 * a / cost
-    share += row_cost
-    return share
+    bound += row_cost
+    return bound
 
 
 def kmeans_scores(clustering: Clustering, weight: np.ndarray, approx_factor: float) -> Scores:
@@ -116,7 +117,7 @@ def rough_clustering(
         features = features.numpy()
     n_clusters = min(n_clusters, len(pool))
     # In float64, because scikit-learn would convert float32 block by block for each centre.
-    with threadpool_limits(1, user_api="blas"):  # its products are too small to share out
+    with one_blas_thread():  # its products are too small to share out
         seeds, _ = kmeans_plusplus(
             features.astype(np.float64), n_clusters, sample_weight=pool_weight, random_state=rng
         )
