@@ -64,7 +64,7 @@ def kmeans(repeats: int) -> list[list]:
         chosen, _ = kmeans_plusplus(X, k, random_state=0)
         pairwise_distances_argmin_min(X, chosen)
 
-    theirs = seconds(peer, 1)
+    theirs = seconds(peer, repeats)
     name = f"k-means, n = {n:,}, d = {d}, k = {k}, m = {m:,}"
     return [
         [name, "SensitivityCoreset.fit", ours, "1", f"{extra:.0f} MB = {extra / 256:.2f} X"],
