@@ -102,12 +102,14 @@ DistilledData, default="auto"
         Steps; 0 keeps the start. "auto" is left to the technique and the number of rows.
 
     batch_size : int or "auto", default="auto"
-        Real rows in a step. "auto" is 1,024, or five times the learnt rows while labels are solved;
-        with ``kernel="linear"`` and up to 2,048 features it is all rows while the loss is squared,
-        through their second moments: exact, and no dearer for many rows.
+        Real rows in a step. "auto" leaves it to the technique. That of ``"kernel_ridge"`` is 1,024,
+        or five times the learnt rows while labels are solved; with ``kernel="linear"`` and up to
+        2,048 features it is all rows while the loss is squared, through their second moments:
+        exact, and no dearer for many rows.
 
     learning_rate : float, default=0.12
-        Distance that a row moves in a step at first, in units of the kernel's width.
+        Distance that a row moves in a step at first, in units of the kernel's width. Techniques
+        over networks scale it in ways of their own.
 
     optimizer : {"adam", "sgd"}, default="adam"
         Optimiser, with a cosine schedule.
@@ -180,7 +182,8 @@ DistilledData, default="auto"
         The technique, with the parameters that it has learnt itself.
 
     alpha_ : float
-        Ridge that belongs to `targets`.
+        Ridge that belongs to `targets`. There, as `intercept_` is, where the predictor is kernel
+        ridge regression.
 
     intercept_ : ndarray of shape (n_outputs,)
         Added to the outputs.
@@ -555,6 +558,8 @@ DistilledData, default="auto"
         self.temperature_ = learnt.temperature
         targets, y, predictor_params = None, None, None
         self._fit, self._stored = None, learnt.predictor
+        for name in ("alpha_", "intercept_"):  # of an earlier fit with another technique
+            self.__dict__.pop(name, None)
         if learnt.dual is not None and learnt.intercept is not None:
             K = self._map.landmark_kernel()
             self.alpha_ = STORED_RIDGE * float(np.diag(K).mean())

@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
-from . import _torch as torch
 from ._fit_weights import fit_weighted
 from ._rows import Units, check_two_dimensional
 from .base import BaseDistiller
 from .data import DistilledData
 from .distiller import DatasetDistiller
 from .kernels.functions import Kernel
+from .kernels.nystroem import NystroemMap
 from .kernels.ridge import fit_weighted_ridge
 from .meta._scores import ScoreClassifier, ScoreRegressor
 from .networks import NetworkClassifier, NetworkRegressor, check_image_shape
@@ -33,7 +34,6 @@ from .networks._units import channel_units, feature_units
 __all__ = ["evaluate"]
 
 _NETWORKS = (NetworkClassifier, NetworkRegressor)
-_BLOCK_ROWS = 4096  # whose kernel with the small set is computed at a time
 
 
 @validate_params(
@@ -72,8 +72,9 @@ def evaluate(
     Parameters
     ----------
     distilled : DistilledData or fitted distiller
-        The small set. A fitted distiller knows more: the units its rows were learnt in, its
-        `image_shape` and its kernel.
+        The small set. A fitted distiller, also that of a fitted
+        :class:`~skdistill.DistilledClassifier`, knows more: whether labels are classes, the units
+        its rows were learnt in, its `image_shape` and its kernel.
 
     X_test : array-like of shape (n_test, n_features)
         Test rows, in the units of the small set's rows.
@@ -124,7 +125,8 @@ def evaluate(
         takes none and they are all equal.
 
     device : str, default="auto"
-        Where networks are trained.
+        Where networks are trained, and where kernel ridge regression works that the set does not
+        bring along.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the networks.
@@ -159,11 +161,14 @@ def evaluate(
     >>> scores.shape, bool(scores.min() > 0.7)
     ((3,), True)
     """
+    distilled = _unwrapped(distilled)
     small = _small_set(distilled, X_test)
+    reads_classes = isinstance(protocol, str | NetworkClassifier)
+    has_classes = reads_classes and _has_classes(distilled, small)
     if protocol == "network":
         if image_shape is None:
             image_shape = getattr(distilled, "image_shape", None)
-        kind = NetworkClassifier if _has_classes(small) else NetworkRegressor
+        kind = NetworkClassifier if has_classes else NetworkRegressor
         protocol = kind(
             network,
             image_shape=image_shape,
@@ -177,10 +182,18 @@ def evaluate(
         units = Units(np.zeros(X_test.shape[1]))
         if protocol.standardize:
             units = _units(distilled, small, X_train, protocol.image_shape)
-        models = _networks(protocol, small, units, labels, use_weights)
+        targets = _soft_targets(small, labels) if has_classes else None
+        models = _networks(protocol, small, units, targets, use_weights)
         X_test = _in_units(X_test, units)
     elif protocol == "kernel_ridge":
-        models = [_kernel_ridge(distilled, small, X_train, labels, use_weights)]
+        outputs = _own_predictor(distilled, small)
+        if outputs is None:
+            targets = _targets(small, labels, has_classes)
+            outputs = _plain_kernel_ridge(small, targets, X_train, use_weights, device)
+        if has_classes:
+            models = [ScoreClassifier(outputs, _classes(small))]
+        else:
+            models = [ScoreRegressor(outputs, _labels(small).ndim == 1)]
     else:
         weight = small.sample_weight
         models = [fit_weighted(clone(protocol), small.X, small.y, weight, use_weights)]
@@ -191,6 +204,12 @@ def evaluate(
 def _score(model: Any, X: Any, y: Any) -> float:
     """Score of the model's own method: accuracy or R2."""
     return model.score(X, y)
+
+
+def _unwrapped(distilled: Any) -> Any:
+    """Distiller inside a fitted meta-estimator, or a frozen one; anything else as it is."""
+    distilled = getattr(distilled, "distiller_", distilled)
+    return distilled.estimator if isinstance(distilled, FrozenEstimator) else distilled
 
 
 def _small_set(distilled: Any, X_test: Any) -> DistilledData:
@@ -219,13 +238,15 @@ def _fitted_set(distiller: Any) -> DistilledData:
     return small
 
 
-def _has_classes(small: DistilledData) -> bool:
-    """Whether the labels are classes of one target, as `target_type` reads them."""
+def _has_classes(distilled: Any, small: DistilledData) -> bool:
+    """Whether the labels are classes of one target; of a bare set all but floats are."""
     if isinstance(small.classes, list):
         raise ValueError(
             "distilled has several labels a row, for which neither networks nor kernel ridge have "
             "a score; pass an estimator as protocol."
         )
+    if isinstance(distilled, BaseDistiller):
+        return small.classes is not None
     return small.classes is not None or _labels(small).dtype.kind != "f"
 
 
@@ -255,6 +276,14 @@ def _soft_targets(small: DistilledData, labels: str) -> np.ndarray | None:
     return None if labels == "auto" and one_hot else np.asarray(targets, dtype=np.float64)
 
 
+def _targets(small: DistilledData, labels: str, has_classes: bool) -> np.ndarray:
+    """Numbers, soft labels or one-hot classes."""
+    if not has_classes:
+        return _labels(small)
+    targets = _soft_targets(small, labels)
+    return (_labels(small)[:, None] == _classes(small)) * 1.0 if targets is None else targets
+
+
 # Units --------------------------------------------------------------------------------------------
 
 
@@ -274,7 +303,7 @@ def _units(distilled: Any, small: DistilledData, X_train: Any, image_shape: Any)
 
 
 def _learnt_for_networks(distilled: Any) -> bool:
-    return isinstance(distilled, DatasetDistiller) and distilled._technique().unit_features
+    return isinstance(distilled, DatasetDistiller) and distilled.objective_.unit_features
 
 
 def _in_units(X: np.ndarray, units: Units) -> np.ndarray:
@@ -285,14 +314,15 @@ def _in_units(X: np.ndarray, units: Units) -> np.ndarray:
 
 
 def _networks(
-    protocol: Any, small: DistilledData, units: Units, labels: str, use_weights: bool | str
+    protocol: Any,
+    small: DistilledData,
+    units: Units,
+    targets: np.ndarray | None,
+    use_weights: bool | str,
 ) -> list[Any]:
     """Trained networks, each an estimator of its own, for rows in units."""
     estimator = clone(protocol).set_params(standardize=False)
     rows = _in_units(_numbers(small.X, "distilled.X"), units)
-    targets = None
-    if isinstance(protocol, NetworkClassifier) and _has_classes(small):
-        targets = _soft_targets(small, labels)
     if targets is None:
         fitted = fit_weighted(estimator, rows, small.y, small.sample_weight, use_weights)
         return _each(fitted)
@@ -322,59 +352,32 @@ class _Outputs:
     temperature: float | None = None
 
 
-def _kernel_ridge(
-    distilled: Any, small: DistilledData, X_train: Any, labels: str, use_weights: bool | str
-) -> Any:
-    """Return the fitted kernel ridge predictor as an estimator."""
-    has_classes = _has_classes(small)
+def _own_predictor(distilled: Any, small: DistilledData) -> Any:
+    """Kernel ridge predictor that a set brings along, or None."""
+    if isinstance(distilled, DatasetDistiller) and distilled._fit is distilled._stored is None:
+        return BaseDistiller.make_predictor(distilled)  # its own are networks
     if isinstance(distilled, BaseDistiller):
-        outputs = _own_predictor(distilled)
-    elif small.predictor_params is not None:
-        temperature = small.predictor_params.get("temperature")
-        outputs = _Outputs(small.make_predictor().predict, temperature)
-    else:
-        targets = _soft_targets(small, labels) if has_classes else _labels(small)
-        if targets is None:
-            targets = (_labels(small)[:, None] == _classes(small)).astype(np.float64)
-        outputs = _plain_kernel_ridge(distilled, small, targets, X_train, use_weights)
-    if has_classes:
-        return ScoreClassifier(outputs, _classes(small))
-    flat = _labels(small).ndim == 1
-    return ScoreRegressor(_Outputs(lambda X: _columns(outputs.predict(X))), flat)
-
-
-def _own_predictor(distiller: BaseDistiller) -> Any:
-    """Kernel ridge predictor of a fitted distiller, also of one whose own are networks."""
-    learnt = isinstance(distiller, DatasetDistiller)
-    if learnt and distiller._fit is None and distiller._stored is None:
-        return BaseDistiller.make_predictor(distiller)
-    return distiller.make_predictor()
+        return distilled.make_predictor()
+    if small.predictor_params is None:
+        return None
+    model, temperature = small.make_predictor(), small.predictor_params.get("temperature")
+    return _Outputs(lambda X: _columns(model.predict(X)), temperature)
 
 
 def _plain_kernel_ridge(
-    distilled: Any,
-    small: DistilledData,
-    targets: np.ndarray,
-    X_train: Any,
-    use_weights: bool | str,
+    small: DistilledData, targets: np.ndarray, X_train: Any, use_weights: bool | str, device: str
 ) -> _Outputs:
     """Weighted kernel ridge regression with an RBF kernel of typical width."""
-    units = _units(distilled, small, X_train, None)
+    units = _units(None, small, X_train, None)
     kernel = Kernel("rbf", gamma=1 / small.X.shape[1])
-
-    def load(X: np.ndarray) -> Any:
-        return torch.from_numpy((X - units.shift) * units.factor)
-
     weight = small.sample_weight if use_weights else np.ones(len(small))
     counts = weight > 0
-    rows = load(_numbers(small.X, "distilled.X")[counts])
-    K = kernel(rows, rows).numpy()
-    fit = fit_weighted_ridge(K, _columns(targets)[counts], weight[counts])
+    rows = NystroemMap(kernel, _numbers(small.X, "distilled.X")[counts], units)
+    fit = fit_weighted_ridge(rows.landmark_kernel(), _columns(targets)[counts], weight[counts])
 
     def predict(X: Any) -> np.ndarray:
-        blocks = load(_numbers(X, "X_test")).split(_BLOCK_ROWS)
-        outputs = [kernel(block, rows).numpy() @ fit.dual_coef for block in blocks]
-        return np.concatenate(outputs) + fit.intercept
+        features, dtype = _numbers(X, "X_test"), np.dtype(np.float64)
+        return rows.product(features, fit.dual_coef, dtype, device) + fit.intercept
 
     return _Outputs(predict)
 

@@ -228,7 +228,7 @@ def learn(
     support = result.support
     # What is handed out is what the last solve sees: rounded rows, at their own coordinates.
     handed = coordinates.restore(objective.rows(support)).astype(dtype)
-    _set_rows(objective, support, coordinates.load(handed, support.rows.dtype, problem.device))
+    _set_rows(support, coordinates.load(handed, support.rows.dtype, problem.device))
     support = finish(objective, result, data, data.weight)
     if not objective.needs_steps:  # solved rows are known only now
         handed = coordinates.restore(objective.rows(support)).astype(dtype)
@@ -423,7 +423,7 @@ def _start_support(
     return support
 
 
-def _set_rows(objective: Objective, support: Support, rows: Any) -> None:
+def _set_rows(support: Support, rows: Any) -> None:
     """Put rows in coordinates into a support, in the technique's own units."""
     scale = support.extra.get("log_scale")
     support.rows = rows if scale is None else rows * scale.exp()

@@ -86,7 +86,12 @@ class Starts:
         elif data.targets is not None:
             y = data.targets.cpu().numpy()
         coreset = SensitivityCoreset(
-            size, loss=loss, gamma=gamma, target_type=kind, random_state=self.rng
+            size,
+            loss=loss,
+            gamma=gamma,
+            target_type=kind,
+            device=str(data.rows.device),
+            random_state=self.rng,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a size above the distinct rows

@@ -151,6 +151,30 @@ def test_warm_start_goes_on_from_the_rows_before(digits):
     assert_allclose(after, before, atol=1e-6 * np.abs(before).max())
 
 
+def test_a_fit_forgets_the_one_before(digits):
+    X, _, y, _ = digits
+    distiller = quick(max_iter=2, early_stopping=False).fit(X, y)
+    assert hasattr(distiller, "alpha_") and hasattr(distiller, "intercept_")
+    distiller.fit(X)
+    assert not {"alpha_", "intercept_", "classes_"} & set(vars(distiller))
+    distiller.fit(X, y).set_params(objective="distribution_matching").fit(X, y)
+    assert not {"alpha_", "intercept_"} & set(vars(distiller))
+
+
+def test_the_sensitivity_start_stays_on_the_device(digits, monkeypatch):
+    seen = []
+    fit = SensitivityCoreset.fit
+
+    def noted(self, *args, **options):
+        seen.append(self.device)
+        return fit(self, *args, **options)
+
+    monkeypatch.setattr(SensitivityCoreset, "fit", noted)
+    X, _, y, _ = digits
+    quick(init="sensitivity", max_iter=0, early_stopping=False, device="cpu").fit(X, y)
+    assert seen == ["cpu"]
+
+
 def test_without_a_target_the_subspace_is_learnt(digits):
     X = digits[0]
     learnt, start = quick(max_iter=100).fit(X), quick(max_iter=0).fit(X)

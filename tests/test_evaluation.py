@@ -204,6 +204,29 @@ def test_numbers(numbers):
     assert evaluate(plain, X_test, y_test, network=MLP(16), n_networks=1) > 0.2
 
 
+def test_whole_numbers_are_numbers_where_the_distiller_says_so(numbers):
+    X, X_test, y, y_test = numbers
+    coreset = SensitivityCoreset(150, target_type="regression", random_state=0)
+    coreset.fit(X, y.astype(int))
+    assert coreset.distilled_.y.dtype.kind == "i"
+    assert evaluate(coreset, X_test, y_test, "kernel_ridge") > 0.2
+    assert evaluate(coreset, X_test, y_test, network=MLP(16), n_networks=1, random_state=0) > 0.2
+
+
+def test_a_distiller_inside_others_is_found(digits):
+    X, X_test, y, y_test = digits
+    learnt = DatasetDistiller(10, objective="distribution_matching", max_iter=3, random_state=0)
+    frozen = FrozenEstimator(learnt.fit(X, y))
+    model = DistilledClassifier(RandomForestClassifier(5), frozen).fit(X, y)
+    expected = evaluate(learnt, X_test, y_test, QUICK)
+    for distilled in (frozen, model):
+        np.testing.assert_array_equal(evaluate(distilled, X_test, y_test, QUICK), expected)
+    # What it was fitted with counts, not what the next fit will use.
+    learnt.set_params(objective="kernel_ridge")
+    np.testing.assert_array_equal(evaluate(learnt, X_test, y_test, QUICK), expected)
+    assert (expected != evaluate(learnt.distilled_, X_test, y_test, QUICK)).any()
+
+
 def test_frames_and_classes_that_the_set_lacks(digits):
     pandas = pytest.importorskip("pandas")
     X, X_test, y, y_test = digits
