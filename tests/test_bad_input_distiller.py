@@ -139,6 +139,15 @@ def test_parameters_of_objectives():
     refuses("no gradient", kernel=lambda A, B: A @ B.T)
 
 
+@pytest.mark.parametrize("asked", [True, "solve"])
+def test_labels_that_a_technique_does_not_learn(asked):
+    refuses(
+        f"learn_labels={asked!r} .*learns no labels; use learn_labels='auto'",
+        objective="distribution_matching",
+        learn_labels=asked,
+    )
+
+
 def test_no_steps_keep_the_start():
     start = DistilledData(X[:6], y[:6])
     distiller = learns(X, y, init=start, max_iter=0)

@@ -160,8 +160,7 @@ class Objective(BaseEstimator):
 
     kinds: ClassVar[frozenset[str]] = frozenset({"classes"})  # of target that it can work with
     needs_steps: ClassVar[bool] = True  # False: `solve` alone makes the result
-    learns_labels: ClassVar[bool] = False  # whether labels may differ from one-hot classes
-    sums_over_rows: ClassVar[bool] = True  # whether reweighted batches keep its loss unbiased
+    learns_labels: ClassVar[bool] = False  # whether it heeds learn_labels=True and "solve"
     unit_features: ClassVar[bool] = False  # coordinates: features of size 1 instead of rows
     balances_classes: ClassVar[bool] = False  # what class_balance="auto" means
     keeps_best: ClassVar[bool] = True  # False: nothing is held out, the last rows are kept
@@ -176,6 +175,11 @@ class Objective(BaseEstimator):
             raise ValueError(
                 f"objective={self!r} works with a target of kind {sorted(self.kinds)}, but "
                 f"{found} objective='kernel_ridge', which takes all of them."
+            )
+        if context.learn_labels in (True, "solve") and not self.learns_labels:
+            raise ValueError(
+                f"learn_labels={context.learn_labels!r} does not work with objective={self!r}, "
+                "which learns no labels; use learn_labels='auto'."
             )
         self._context = context
 

@@ -135,7 +135,6 @@ class GradientMatching(NetworkTechnique):
     GradientMatching(augment=None, network=ConvNet(width=32))
     """
 
-    sums_over_rows: ClassVar[bool] = False
     rate: ClassVar[float] = 0.5
 
     def __init__(
