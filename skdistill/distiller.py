@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -25,7 +26,6 @@ from ._rows import Moments, Rows, Units, float_type, merge_equal_rows, weighted_
 from .base import BaseDistiller, Input, KernelRidgePredictor
 from .batches import row_losses
 from .data import DistilledData
-from .kernels.functions import Kernel
 from .kernels.ridge import RidgeFit
 from .learning import Learnt, Problem, Settings, learn
 from .networks import check_image_shape
@@ -469,18 +469,10 @@ DistilledData, default="auto"
     ) -> Problem:
         kernel, _ = self._resolve_kernel(moments)
         n_features = data.features.shape[1]
-        if self.standardize and not (
-            isinstance(self.kernel, str) and self.kernel in ("nngp", "ntk")
-        ):
+        if self.standardize and kernel.name not in ("nngp", "ntk"):
             # A typical row has length 1 in standardised coordinates, so that 1 is "scale" there.
-            gamma = self.gamma
-            kernel = Kernel(
-                kernel.name,
-                float(gamma) * n_features if isinstance(gamma, Real) else 1.0,
-                kernel.degree,
-                kernel.coef0,
-                kernel.params,
-            )
+            gamma = float(self.gamma) * n_features if isinstance(self.gamma, Real) else 1.0
+            kernel = replace(kernel, gamma=gamma)
         generator = torch.Generator(device=device).manual_seed(int(rng.randint(2**31)))
         target = data.target
         targets: Any = None
