@@ -230,7 +230,7 @@ class BaseDistiller(
                     f"n_samples={budget} is more than the {n_distinct} distinct rows of positive "
                     "weight; all of them are taken.",
                     UserWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
                 budget = n_distinct
         else:

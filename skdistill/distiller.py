@@ -582,18 +582,26 @@ DistilledData, default="auto"
             predictor_params=predictor_params,
         )
         self._say(f"{len(learnt.rows)} rows learnt, {result.status}", self._began)
-        if result.status == "diverged" or _only_fell(self.validation_scores_):
+        if result.status == "diverged":
             warnings.warn(
                 "Training diverged: the best rows on the way are kept. Use a smaller "
                 f"learning_rate than {self.learning_rate!r}.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,  # the caller of `fit`, behind scikit-learn's wrapper
+            )
+        elif _only_fell(self.validation_scores_):
+            warnings.warn(
+                "Training lost more than half of the start's score, and the start is kept. Use "
+                f"more steps than the {result.n_iter} made, or a smaller learning_rate than "
+                f"{self.learning_rate!r}.",
+                ConvergenceWarning,
+                stacklevel=4,
             )
         elif result.status == "interrupted":
             warnings.warn(
                 f"Interrupted after {result.n_iter} steps: the best rows so far are kept.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     @staticmethod
