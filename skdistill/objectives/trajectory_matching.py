@@ -30,6 +30,7 @@ from ..networks._training import Recipe
 from ..networks.augmentation import make_augmentation, resolve_strategy
 from ..support import Support
 from ._experts import Experts, fingerprint, open_folder, train_experts
+from ._feed import PROBED_ROWS
 from ._network_technique import NetworkTechnique
 from ._students import Plan, Step, gradients_by_steps, unrolled_loss
 from .base import Batch, Context, Sample, Stage
@@ -175,9 +176,12 @@ class TrajectoryMatching(NetworkTechnique):
     def begin(self, stage: Stage, support: Support, sample: Sample) -> Support:
         """Train the experts or find them; see `Objective.begin`."""
         context, feed = self._context, sample.feed
-        n_epochs = self.max_start_epoch + self.expert_epochs
-        size = context.batch_size or BATCH_SIZE
-        recipe = Recipe(n_epochs, self.lr_teacher, momentum=0, weight_decay=0, batch_size=size)
+        n_epochs = int(self.max_start_epoch + self.expert_epochs)
+        size = int(context.batch_size or BATCH_SIZE)
+        # Plain numbers: those of NumPy have another text, by which files are found.
+        recipe = Recipe(
+            n_epochs, float(self.lr_teacher), momentum=0, weight_decay=0, batch_size=size
+        )
         device, seed = context.generator.device, _seed(context.generator)
 
         def train(first: int, count: int) -> list[Parameters]:
@@ -197,7 +201,7 @@ class TrajectoryMatching(NetworkTechnique):
             shapes = {name: tuple(p.shape) for name, p in example.items()}
             strategy = resolve_strategy(self.augment, context.image_shape)
             described = [_describe(self.network), shapes, recipe, strategy, context.image_shape]
-            known = fingerprint(described + feed.fingerprint())
+            known = fingerprint([*described, self._probed(feed.data.rows), *feed.fingerprint()])
         self._experts = Experts(self.n_experts, train, self._folder, known, example, n_epochs)
         return support.to(stage.dtype)
 
@@ -270,6 +274,16 @@ class TrajectoryMatching(NetworkTechnique):
             return -(targets * log_p).sum(1).mean()
 
         return inner
+
+    def _probed(self, rows: Any) -> Any:
+        """Compute what tells apart networks of one name: outputs of a certain one on some rows.
+
+        On the CPU and rounded, so that files are found on another device too.
+        """
+        params = self._architecture.initial(1, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            outputs = self._architecture.outputs(params, rows[:PROBED_ROWS].cpu())
+        return outputs.round(decimals=3) + 0.0  # no negative zeros
 
     def _check_parameters(self) -> None:
         counts = dict(COUNTS) if self.batch_syn is None else {**COUNTS, "batch_syn": 1}
