@@ -109,7 +109,7 @@ def check_feature_map(network: Any, context: Context) -> Any:
     Raises
     ------
     ValueError
-        If it is fitted already, or if the images are not those of the context.
+        If it is frozen, or if the images are not those of the context.
     """
     if isinstance(network, FrozenEstimator):
         raise ValueError(
