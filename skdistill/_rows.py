@@ -133,8 +133,8 @@ class Units:
         tensor = as_tensor(block).to(device)
         if not tensor.is_floating_point() or tensor.dtype == torch.float16:
             tensor = tensor.to(torch.float32 if block.dtype == np.float16 else torch.float64)
-        shift = torch.from_numpy(self.shift).to(tensor)
-        factor = torch.as_tensor(self.factor, dtype=torch.float64).to(tensor)
+        shift = as_tensor(self.shift).to(tensor)
+        factor = as_tensor(np.asarray(self.factor, np.float64)).to(tensor)
         return (tensor - shift).mul_(factor).to(dtype)
 
 
@@ -146,7 +146,7 @@ def as_tensor(array: np.ndarray) -> Any:
     if array.dtype not in _SHARED_TYPES or not array.dtype.isnative:
         array = array.astype(float_type(array.dtype))
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
-        array = array.copy()
+        array = array.copy(order="K")  # sums in another order would round differently
     return torch.from_numpy(array)
 
 

@@ -195,6 +195,11 @@ class BatchSampler:
         """Shares (n,) of the rows in the weight."""
         return self._uniform
 
+    @property
+    def grouped(self) -> bool:
+        """Whether classes keep their share of the draws, whatever the losses."""
+        return self._groups is not None
+
     def draw(self, size: int, progress: float = 0.0) -> Draw:
         """Batch of `size` rows; all rows, with their weights, where there are no more.
 

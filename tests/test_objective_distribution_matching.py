@@ -17,7 +17,6 @@ from skdistill.batches import draw_batch
 from skdistill.kernels import Kernel
 from skdistill.networks import MLP, ConvNet, NetworkClassifier
 from skdistill.objectives import Batch, Context, DistributionMatching
-from skdistill.objectives._network_ridge import NetworkRidge
 from skdistill.objectives.distribution_matching import class_shares
 from skdistill.support import Support
 
@@ -187,14 +186,18 @@ def test_soft_labels_of_a_start_become_classes():
 
 def test_predictor_is_ridge_regression_on_features():
     objective, support, batch, _ = make(NETWORKS["convnet"])
-    judges = NetworkRidge(objective._architecture, 2, generator(6))
-    predict = judges.predictor(support.rows, support.labels)
-    F = judges.features(support.rows).transpose(0, 1).flatten(1).double()
-    G = judges.features(batch.rows).transpose(0, 1).flatten(1).double()
+    predict = objective.predictor(support)
+    F, G = (
+        objective._architecture.features(objective._judges, rows.float())
+        .transpose(0, 1)
+        .flatten(1)
+        .double()
+        for rows in (support.rows, batch.rows)
+    )
     K, mean = F @ F.T, support.labels.mean(0)
     ridge = 1e-3 * K.diagonal().mean() * torch.eye(6, dtype=F64)
     expected = mean + G @ F.T @ torch.linalg.inv(K + ridge) @ (support.labels - mean)
-    torch.testing.assert_close(predict(batch.rows), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(predict(batch.rows).double(), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_predictor_is_a_network_trained_on_the_rows(digits):

@@ -217,6 +217,16 @@ def test_classes_without_rows_do_not_count():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_a_batch_without_a_learnt_class_moves_nothing(name):
+    objective, support, batch, weights = make(NETWORKS[name])
+    support.labels = torch.eye(3, dtype=F64)[[0] * 7]
+    other = batch.targets[:, 0] == 0
+    alien = Batch(batch.rows[other], batch.targets[other])
+    loss, (of_rows,) = objective.gradients(support, alien, weights[other], ["rows"])
+    assert loss == 0 and (of_rows == 0).all()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_parts_of_the_classes_add_up(name, monkeypatch):
     objective, support, batch, weights = make(NETWORKS[name])
     whole = value(objective, support, batch, weights)

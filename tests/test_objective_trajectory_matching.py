@@ -564,6 +564,39 @@ def test_experts_of_other_training_are_not_used(digits, counted, tmp_path, chang
     assert counted == [3, 3]
 
 
+def test_functions_of_one_name_may_make_different_networks(digits, counted, tmp_path):
+    X, _, y, _ = digits
+
+    def factory(activation):
+        return lambda shape, n: nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 8), activation(), nn.Linear(8, n)
+        )
+
+    for activation in (nn.ReLU, nn.Tanh, nn.LeakyReLU, nn.ReLU):
+        objective = technique(factory(activation), expert_folder=tmp_path, augment=None)
+        quick(objective=objective, max_iter=1).fit(X, y)
+    assert counted == [3, 3, 3]
+
+
+def test_balance_tells_experts_of_equal_classes_apart(digits, counted, tmp_path):
+    X, _, y, _ = digits
+    index = np.concatenate([np.flatnonzero(y == label)[:40] for label in range(10)])
+    distiller = quick(objective=technique(expert_folder=tmp_path), max_iter=1)
+    for balance in ("auto", False):
+        distiller.set_params(class_balance=balance).fit(X[index], y[index])
+    assert counted == [3, 3]
+
+
+def test_numbers_of_numpy_find_the_same_files(digits, counted, tmp_path):
+    X, _, y, _ = digits
+    for real, integer in ((float, int), (np.float64, np.int64)):
+        objective = technique(
+            expert_folder=tmp_path, lr_teacher=real(0.05), expert_epochs=integer(2)
+        )
+        quick(objective=objective, max_iter=1, batch_size=integer(200)).fit(X, y)
+    assert counted == [3]
+
+
 def test_experts_of_other_data_are_not_used(digits, counted, tmp_path):
     X, _, y, _ = digits
     distiller = quick(objective=technique(expert_folder=tmp_path), max_iter=1).fit(X, y)

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 
+import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -17,8 +18,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits, make_blobs
 from threadpoolctl import threadpool_limits
 
-from skdistill import SensitivityCoreset, _rows
+from skdistill import DatasetDistiller, SensitivityCoreset, _rows
 from skdistill.kernels import nystroem
+from skdistill.networks import MLP, ConvFeatures, NetworkClassifier
+from skdistill.objectives import FeatureRegression
 from skdistill.sensitivity import kernel_ridge, kmeans
 
 LOSSES = ("kmeans", "kernel_ridge", "cross_entropy", "squared_error")
@@ -317,3 +320,36 @@ def test_merging_large_tables_depends_on_no_block(monkeypatch):
     assert_array_equal(parts.key[order], whole.key)
     assert_array_equal(parts.weight[order], whole.weight)
     assert_allclose(_rows.weighted_moments(X, None).mean, X.astype(float).mean(0), rtol=1e-5)
+
+
+# Files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("estimator", "use"),
+    [
+        (NetworkClassifier(MLP(64), n_epochs=2), lambda fitted, X: fitted.predict_proba(X)),
+        (ConvFeatures((1, 8, 8), 16), lambda fitted, X: fitted.transform(X)),
+        (SensitivityCoreset(20), lambda fitted, X: fitted.transform(X)),
+        (
+            DatasetDistiller(20, max_iter=0),
+            lambda fitted, X: fitted.make_predictor().predict(X),
+        ),
+        (
+            DatasetDistiller(20, objective=FeatureRegression(MLP(64)), max_iter=2),
+            lambda fitted, X: fitted.make_predictor().predict(X),
+        ),
+    ],
+    ids=["network", "features", "coreset", "kernel", "feature_regression"],
+)
+def test_mapped_files_predict_the_same_in_silence(digits, tmp_path, estimator, use):
+    X, y = digits
+    fitted = estimator.set_params(random_state=0).fit(X[:200], y[:200])
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    mapped = joblib.load(tmp_path / "fitted.joblib", mmap_mode="r")  # its arrays are read-only
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        assert_array_equal(use(mapped, X[200:]), use(fitted, X[200:]))
+    finally:
+        torch.set_warn_always(always)

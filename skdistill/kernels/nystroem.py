@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from .. import _torch as torch
 from .._device import for_each_block, resolve_device, tile_rows
-from .._rows import Units
+from .._rows import Units, as_tensor
 from .functions import Kernel
 
 
@@ -73,7 +73,7 @@ class NystroemMap:
         where = resolve_device(device)
         work_type = torch.float32 if dtype == np.float32 else torch.float64
         landmarks = self.units.load(self.landmarks, work_type, where)
-        factor = torch.from_numpy(right).to(where, work_type)
+        factor = as_tensor(right).to(where, work_type)
         product = np.empty((X.shape[0], right.shape[1]), dtype=dtype)
         sparse = sp.issparse(self.landmarks)
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import _torch as torch
+from .._rows import as_tensor
 
 ROOT_OFFSET = 1e-6  # under the square root, whose slope at 0 is infinite
 
@@ -63,7 +64,7 @@ class FeatureMap:
         """Return the map as a function of Tensors (b, d) of that device and type."""
 
         def load(array: np.ndarray) -> Any:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device, dtype)
+            return as_tensor(np.ascontiguousarray(array)).to(device, dtype)
 
         kernels, bias = load(self.kernels), load(self.bias)[:, None, None]
         down, along = map(load, self.pool)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from .. import _torch as torch
 from .._device import resolve_device
-from .._rows import Units, check_two_dimensional, merge_equal_rows
+from .._rows import Units, as_tensor, check_two_dimensional, merge_equal_rows
 from ._architecture import Architecture
 from ._build import build, check_image_shape
 from ._training import Recipe, cross_entropy, network_outputs, squared_error, train_networks
@@ -151,8 +151,7 @@ class _BaseNetwork(BaseEstimator, metaclass=ABCMeta):
         double = np.result_type(X.dtype, np.float16) == np.float64
         dtype = torch.float64 if double else torch.float32
         params = {
-            name: torch.from_numpy(p).to(device=device, dtype=dtype)
-            for name, p in self.params_.items()
+            name: as_tensor(p).to(device=device, dtype=dtype) for name, p in self.params_.items()
         }
         rows = self._units().load(X, dtype, device)
         return network_outputs(self._architecture(), params, rows).double().cpu()

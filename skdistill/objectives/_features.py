@@ -20,6 +20,7 @@ from sklearn.frozen import FrozenEstimator
 
 from .. import _torch as torch
 from .._device import for_each_block
+from .._rows import as_tensor
 from ..networks import build
 from ..networks._architecture import Parameters
 from ._labels import cholesky_solve
@@ -108,7 +109,7 @@ def check_feature_map(network: Any, context: Context) -> Any:
     Raises
     ------
     ValueError
-        If it is fitted already, or if the images are not those of the context.
+        If it is frozen, or if the images are not those of the context.
     """
     if isinstance(network, FrozenEstimator):
         raise ValueError(
@@ -197,7 +198,7 @@ class FeatureRidge:
         dtype = torch.float64 if rows.dtype == np.float64 else torch.float32
 
         def load(array: np.ndarray) -> Any:
-            return torch.from_numpy(array).to(device, dtype)
+            return as_tensor(array).to(device, dtype)
 
         params = {name: load(array) for name, array in self.params.items()}
         of_support, dual = load(self.of_support), load(self.dual)

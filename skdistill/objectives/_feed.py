@@ -84,7 +84,8 @@ class Feed:
         index = torch.arange(min(PROBED_ROWS, len(data)), device=data.rows.device)
         outputs = data.rows[: len(index)].double().sum(1, keepdim=True) * data.targets[: len(index)]
         probed = self._losses(outputs, 1.0, index)
-        return [*found, sampler.mixing, sampler.final_mixing, sampler.reweight, probed]
+        settings = [sampler.mixing, sampler.final_mixing, sampler.reweight, sampler.grouped]
+        return [*found, *settings, probed]
 
     def _memory(self, n_rows: int) -> Any:
         """Memory for the rows of a batch: fetching fresh pages would cost as much as the copy."""

@@ -1,4 +1,14 @@
-"""What techniques share that learn rows for networks, with the labels of the start."""
+r"""What techniques share that learn rows for networks, with the labels of the start.
+
+Training a network on the learnt rows whenever the importance of real rows is taken anew would cost
+more than the rest. Ridge regression on the features of a few random networks, fixed for a fit,
+stands in for it: with the mean of the inner products of their features as kernel K and one-hot
+labels Y of the m learnt rows,
+
+.. math:: f(x) = \bar y + K_{xS} (K_{SS} + \lambda I)^{-1} (Y - \bar y) ,
+
+at the cost of a forward pass of the rows that are asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +16,16 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import _torch as torch
-from ..networks import Architecture, NetworkClassifier, build
+from ..networks import Architecture, NetworkClassifier
+from ..networks._architecture import Parameters
 from ..networks.augmentation import Augmentation, make_augmentation
 from ..support import Support
-from ._network_ridge import TEMPERATURE, NetworkRidge
+from ._features import NetworkFeatures, features_of, solve_dual
 from .base import Context, Objective, Stage
 
 JUDGES = 2  # random networks that importances are taken with
+RIDGE = 1e-3  # relative to the mean of the kernel's diagonal
+TEMPERATURE = 0.1  # outputs of a ridge regression on one-hot labels stay near 0 and 1
 
 
 class NetworkTechnique(Objective):
@@ -29,19 +42,21 @@ class NetworkTechnique(Objective):
     rate: ClassVar[float] = 0.25  # of learning_rate: the step of a feature of size 1
     network: Any
     augment: str | None
+    _features: NetworkFeatures
     _architecture: Architecture
     _augmentation: Augmentation | None
-    _judges: NetworkRidge
+    _judges: Parameters
 
     def setup(self, context: Context) -> None:
         """Build the network; see `Objective.setup`."""
         super().setup(context)
-        self._architecture = build(
+        self._features = NetworkFeatures(
             self.network, context.n_features, context.image_shape, context.n_outputs
         )
+        self._architecture = self._features.architecture
         generator = context.generator
         self._augmentation = make_augmentation(self.augment, context.image_shape, generator)
-        self._judges = NetworkRidge(self._architecture, JUDGES, generator)
+        self._judges = self._architecture.initial(JUDGES, generator)
 
     def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
         """See `Objective.start`; each row belongs to the class of its largest target."""
@@ -55,7 +70,18 @@ class NetworkTechnique(Objective):
 
     def predictor(self, support: Support) -> Callable[[Any], Any]:
         """Ridge regression on random features; see `Objective.predictor`."""
-        return self._judges.predictor(self.rows(support), support.labels)
+        labels = support.labels.float()
+        mean = labels.mean(0)
+        F = features_of(self._features, self._judges, self.rows(support).detach().float())
+        # The dual coefficients on features are m x q numbers; on the networks' outputs f x q.
+        weight = F.T @ solve_dual(F, labels - mean, RIDGE, None)
+
+        def predict(rows: Any) -> Any:
+            return features_of(
+                self._features, self._judges, rows.float(), lambda G: G @ weight + mean
+            )
+
+        return predict
 
     def make_estimator(
         self, kind: str, image_shape: tuple[int, int, int] | None, device: str, seed: int

@@ -207,8 +207,9 @@ class GradientMatching(NetworkTechnique):
         classes = (real.present & learnt.present).nonzero()[:, 0]
         augmented = self._augmented(context.n_outputs)
         kind = "cpu" if rows.device.type == "cpu" else "accelerator"
-        total = rows.new_zeros(())
-        for part in classes.split(max(1, AT_ONCE[kind] // real.index.shape[1])):
+        parts = classes.split(max(1, AT_ONCE[kind] // real.index.shape[1]))
+        total = (0 * rows).sum()  # a batch may have no class in common with the learnt rows
+        for part in parts if len(classes) else ():
             x, s = (
                 augmented(data[by.index[part]], part)
                 for data, by in ((batch.rows, real), (rows, learnt))

@@ -20,28 +20,28 @@ import math
 from collections.abc import Callable
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from sklearn.base import BaseEstimator
 
 from .. import _torch as torch
-from ..networks import Architecture, NetworkClassifier, build
 from ..networks._architecture import Parameters
 from ..networks._training import Recipe
-from ..networks.augmentation import Augmentation, make_augmentation, resolve_strategy
+from ..networks.augmentation import make_augmentation, resolve_strategy
 from ..support import Support
 from ._experts import Experts, fingerprint, open_folder, train_experts
+from ._feed import PROBED_ROWS
+from ._network_technique import NetworkTechnique
 from ._students import Plan, Step, gradients_by_steps, unrolled_loss
-from .base import Batch, Context, Objective, Sample, Stage
+from .base import Batch, Context, Sample, Stage
 
 STEPS = 1000
 BATCH_SIZE = 256  # real rows in a step of the experts
-RATE = 0.25  # of learning_rate: the step of a feature of size 1
 LOG_RATE = 0.4  # of learning_rate: the step of the logarithm of the step size
 COUNTS = {"n_experts": 1, "expert_epochs": 1, "max_start_epoch": 0, "syn_steps": 1}  # the least
 
 
-class TrajectoryMatching(Objective):
+class TrajectoryMatching(NetworkTechnique):
     r"""Match the parameters of networks trained on the real rows (MTT).
 
     Parameters
@@ -122,13 +122,6 @@ class TrajectoryMatching(Objective):
     TrajectoryMatching(n_experts=10, network=ConvNet(width=32))
     """
 
-    kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
-    unit_features: ClassVar[bool] = True
-    balances_classes: ClassVar[bool] = True
-    folds: ClassVar[bool] = False
-    keeps_best: ClassVar[bool] = False
-    _architecture: Architecture
-    _augmentation: Augmentation | None
     _folder: Path | None
     _experts: Experts
 
@@ -161,17 +154,12 @@ class TrajectoryMatching(Objective):
         self.recompute = recompute
 
     def setup(self, context: Context) -> None:
-        """Build the network; see `Objective.setup`."""
+        """Check the parameters; see `Objective.setup`."""
         super().setup(context)
         self._check_parameters()
-        self._architecture = build(
-            self.network, context.n_features, context.image_shape, context.n_outputs
-        )
-        generator = context.generator
-        self._augmentation = make_augmentation(self.augment, context.image_shape, generator)
         self._folder = None if self.expert_folder is None else open_folder(self.expert_folder)
         # On the CPU: whom to match next must not wait for a device.
-        self._random = torch.Generator().manual_seed(_seed(generator))
+        self._random = torch.Generator().manual_seed(_seed(context.generator))
 
     def stages(self, max_iter: int | None) -> list[Stage]:
         """One stage; see `Objective.stages`."""
@@ -180,16 +168,20 @@ class TrajectoryMatching(Objective):
         return [stage] if n_steps else []  # without steps no expert is needed
 
     def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
-        """See `Objective.start`; each row belongs to the class of its largest target."""
-        hard = torch.eye(labels.shape[1]).to(labels)[labels.argmax(1)]
-        return Support(rows.clone(), hard, {"log_rate": rows.new_tensor(math.log(self.lr_init))})
+        """See `Objective.start`; the step size is learnt with the rows."""
+        support = super().start(rows, labels)
+        support.extra["log_rate"] = rows.new_tensor(math.log(self.lr_init))
+        return support
 
     def begin(self, stage: Stage, support: Support, sample: Sample) -> Support:
         """Train the experts or find them; see `Objective.begin`."""
         context, feed = self._context, sample.feed
-        n_epochs = self.max_start_epoch + self.expert_epochs
-        size = context.batch_size or BATCH_SIZE
-        recipe = Recipe(n_epochs, self.lr_teacher, momentum=0, weight_decay=0, batch_size=size)
+        n_epochs = int(self.max_start_epoch + self.expert_epochs)
+        size = int(context.batch_size or BATCH_SIZE)
+        # Plain numbers: those of NumPy have another text, by which files are found.
+        recipe = Recipe(
+            n_epochs, float(self.lr_teacher), momentum=0, weight_decay=0, batch_size=size
+        )
         device, seed = context.generator.device, _seed(context.generator)
 
         def train(first: int, count: int) -> list[Parameters]:
@@ -209,15 +201,16 @@ class TrajectoryMatching(Objective):
             shapes = {name: tuple(p.shape) for name, p in example.items()}
             strategy = resolve_strategy(self.augment, context.image_shape)
             described = [_describe(self.network), shapes, recipe, strategy, context.image_shape]
-            known = fingerprint(described + feed.fingerprint())
+            known = fingerprint([*described, self._probed(feed.data.rows), *feed.fingerprint()])
         self._experts = Experts(self.n_experts, train, self._folder, known, example, n_epochs)
         return support.to(stage.dtype)
 
     def rates(self, stage: Stage, support: Support) -> dict[str, float]:
-        """See `Objective.rates`: a rate for each feature, whatever their number."""
-        rate = self._context.learning_rate
-        rates = {"rows": RATE * rate}
-        return {**rates, "log_rate": LOG_RATE * rate} if self.learn_lr else rates
+        """See `Objective.rates`."""
+        rates = super().rates(stage, support)
+        if self.learn_lr:
+            rates["log_rate"] = LOG_RATE * self._context.learning_rate
+        return rates
 
     def batch_loss(self, support: Support, batch: Batch, weights: Any) -> Any:
         """Distance of a student to its expert; the batch is of no account."""
@@ -243,15 +236,8 @@ class TrajectoryMatching(Objective):
         self, kind: str, image_shape: tuple[int, int, int] | None, device: str, seed: int
     ) -> Any:
         """Return networks trained by the public protocol; see `Objective.make_estimator`."""
-        return NetworkClassifier(
-            self.network,
-            image_shape=image_shape,
-            augment=self.augment,
-            learning_rate=self.lr_init,
-            standardize=False,  # they see coordinates
-            device=device,
-            random_state=seed,
-        )
+        estimator = super().make_estimator(kind, image_shape, device, seed)
+        return estimator.set_params(learning_rate=self.lr_init)
 
     def _plan(self, support: Support) -> Plan:
         """Draw an expert, an epoch, and the batches and augmentations of a student."""
@@ -288,6 +274,16 @@ class TrajectoryMatching(Objective):
             return -(targets * log_p).sum(1).mean()
 
         return inner
+
+    def _probed(self, rows: Any) -> Any:
+        """Compute what tells apart networks of one name: outputs of a certain one on some rows.
+
+        On the CPU and rounded, so that files are found on another device too.
+        """
+        params = self._architecture.initial(1, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            outputs = self._architecture.outputs(params, rows[:PROBED_ROWS].cpu())
+        return outputs.round(decimals=3) + 0.0  # no negative zeros
 
     def _check_parameters(self) -> None:
         counts = dict(COUNTS) if self.batch_syn is None else {**COUNTS, "batch_syn": 1}
