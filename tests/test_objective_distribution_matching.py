@@ -151,6 +151,22 @@ def test_reweighted_importance_batches_keep_the_gradient():
     assert errors[True] < 0.05 and errors[False] > 3 * errors[True]
 
 
+def test_fewer_rows_at_a_time_where_memory_runs_out(monkeypatch):
+    objective, support, batch, weights = make(MLP(7), augment=None)
+    whole = value(objective, support, batch, weights)
+    features = objective._architecture.features
+
+    def small_memory(params, rows):
+        if len(rows) > 20:
+            raise MemoryError
+        return features(params, rows)
+
+    monkeypatch.setattr(objective._architecture, "features", small_memory)
+    with pytest.warns(RuntimeWarning, match="Out of memory: going on with blocks of 20 rows"):
+        found = value(objective, support, batch, weights)
+    torch.testing.assert_close(found, whole)
+
+
 def test_classes_without_rows_do_not_count():
     objective, support, batch, weights = make(NETWORKS["mlp"])
     full = value(objective, support, batch, weights)

@@ -17,7 +17,7 @@ from skdistill import DatasetDistiller, DistilledClassifier
 from skdistill.kernels import Kernel
 from skdistill.networks import MLP, ConvNet, NetworkClassifier
 from skdistill.objectives import Batch, Context, GradientMatching, gradient_matching
-from skdistill.objectives._class_gradients import by_class
+from skdistill.objectives._class_gradients import by_class, class_gradients
 from skdistill.objectives.gradient_matching import enlarge, shrink
 from skdistill.support import Support
 
@@ -232,6 +232,21 @@ def test_parts_of_the_classes_add_up(name, monkeypatch):
     whole = value(objective, support, batch, weights)
     monkeypatch.setattr(gradient_matching, "AT_ONCE", {"cpu": 1})
     torch.testing.assert_close(value(objective, support, batch, weights), whole)
+
+
+def test_fewer_classes_at_a_time_where_memory_runs_out(monkeypatch):
+    objective, support, batch, weights = make(MLP(7), augment=None)
+    whole = value(objective, support, batch, weights)
+
+    def small_memory(architecture, params, rows, *others, **options):
+        if len(rows) > 1:
+            raise MemoryError
+        return class_gradients(architecture, params, rows, *others, **options)
+
+    monkeypatch.setattr(gradient_matching, "class_gradients", small_memory)
+    with pytest.warns(RuntimeWarning, match="Out of memory: going on with blocks of 1 classes"):
+        found = value(objective, support, batch, weights)
+    torch.testing.assert_close(found, whole)
 
 
 def test_rows_of_a_class_stand_side_by_side():

@@ -17,6 +17,7 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 from .. import _torch as torch
+from .._device import for_each_block
 from ..support import Support
 from ._network_technique import NetworkTechnique
 from .base import Batch, Context, Stage
@@ -106,10 +107,17 @@ class DistributionMatching(NetworkTechnique):
         if self._augmentation is not None:
             draw = self._augmentation.draw()
             real, learnt = self._augmentation(real, draw), self._augmentation(learnt, draw)
-        with torch.no_grad():
-            of_real = self._architecture.features(params, real)
+        shares = class_shares(weights, batch.targets)
+        of_real: list[Any] = []
+
+        def work(start: int, stop: int) -> None:
+            with torch.no_grad():
+                features = self._architecture.features(params, real[start:stop])
+            of_real.append(shares[:, start:stop] @ features)
+
+        for_each_block(work, len(real), len(real))
         return mean_distance(
-            class_shares(weights, batch.targets) @ of_real,
+            torch.stack(of_real).sum(0),
             class_shares(torch.ones_like(learnt[:, 0]), support.labels)
             @ self._architecture.features(params, learnt),
             _present(batch.targets, support.labels),

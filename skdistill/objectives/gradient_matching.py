@@ -28,6 +28,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from .. import _torch as torch
+from .._device import for_each_block
 from ..networks._architecture import Parameters
 from ..networks._training import Recipe, cross_entropy, descend
 from ..networks.augmentation import Draw
@@ -207,9 +208,11 @@ class GradientMatching(NetworkTechnique):
         classes = (real.present & learnt.present).nonzero()[:, 0]
         augmented = self._augmented(context.n_outputs)
         kind = "cpu" if rows.device.type == "cpu" else "accelerator"
-        parts = classes.split(max(1, AT_ONCE[kind] // real.index.shape[1]))
-        total = (0 * rows).sum()  # a batch may have no class in common with the learnt rows
-        for part in parts if len(classes) else ():
+        at_once = max(1, AT_ONCE[kind] // real.index.shape[1])
+        distances = [(0 * rows).sum()]  # a batch may have no class in common with the learnt rows
+
+        def work(start: int, stop: int) -> None:
+            part = classes[start:stop]
             x, s = (
                 augmented(data[by.index[part]], part)
                 for data, by in ((batch.rows, real), (rows, learnt))
@@ -218,8 +221,10 @@ class GradientMatching(NetworkTechnique):
             of_learnt = class_gradients(
                 self._architecture, params, s, learnt.share[part], part, create_graph=True
             )
-            total = total + distance(of_real, of_learnt).sum()
-        return total
+            distances.append(distance(of_real, of_learnt).sum())
+
+        for_each_block(work, len(classes), at_once, what="classes")
+        return torch.stack(distances).sum()
 
     def after_step(self, support: Support) -> None:
         """Train the network, or drop it after `outer_loop` steps; see `Objective.after_step`."""
