@@ -95,6 +95,4 @@ class StoredPredictor:
 
 def in_units(distiller: Any, X: np.ndarray) -> np.ndarray:
     """Rows in the units that those of a distiller were learnt in."""
-    units = distiller._map.units
-    dtype = np.result_type(X.dtype, np.float32)
-    return ((X - units.shift) * units.factor).astype(dtype)
+    return distiller._map.units.convert(X, np.result_type(X.dtype, np.float32))

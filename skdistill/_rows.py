@@ -137,6 +137,16 @@ class Units:
         factor = as_tensor(np.asarray(self.factor, np.float64)).to(tensor)
         return (tensor - shift).mul_(factor).to(dtype)
 
+    def convert(self, X: np.ndarray, dtype: Any) -> np.ndarray:
+        """``(X - shift) * factor`` as an array of `dtype`, computed in float64 block by block."""
+        out = np.empty(X.shape, dtype=dtype)
+
+        def work(start: int, stop: int) -> None:
+            out[start:stop] = (X[start:stop] - self.shift) * self.factor
+
+        for_each_block(work, len(X), max(1, CPU_TILE_ELEMENTS // max(1, X.shape[1])))
+        return out
+
 
 _SHARED_TYPES = (np.float64, np.float32, np.float16, np.uint8)  # what crosses to torch as it is
 

@@ -184,7 +184,7 @@ def evaluate(
             units = _units(distilled, small, X_train, protocol.image_shape)
         targets = _soft_targets(small, labels) if has_classes else None
         models = _networks(protocol, small, units, targets, use_weights)
-        X_test = _in_units(X_test, units)
+        X_test = units.convert(X_test, np.float32)
     elif protocol == "kernel_ridge":
         outputs = _own_predictor(distilled, small)
         if outputs is None:
@@ -297,17 +297,13 @@ def _units(distilled: Any, small: DistilledData, X_train: Any, image_shape: Any)
         X = _numbers(X_train, "X_train")
         weight = np.ones(len(X))
     shape = check_image_shape(image_shape, X.shape[1])
-    X, share = X.astype(np.float64), weight / weight.sum()
+    share = weight / weight.sum()
     mean, deviation = feature_units(X, share) if shape is None else channel_units(X, share, shape)
     return Units(mean, np.where(np.isinf(deviation), 0, 1 / deviation))
 
 
 def _learnt_for_networks(distilled: Any) -> bool:
     return isinstance(distilled, DatasetDistiller) and distilled.objective_.unit_features
-
-
-def _in_units(X: np.ndarray, units: Units) -> np.ndarray:
-    return ((X - units.shift) * units.factor).astype(np.float32)
 
 
 # Networks -----------------------------------------------------------------------------------------
@@ -322,7 +318,7 @@ def _networks(
 ) -> list[Any]:
     """Trained networks, each an estimator of its own, for rows in units."""
     estimator = clone(protocol).set_params(standardize=False)
-    rows = _in_units(_numbers(small.X, "distilled.X"), units)
+    rows = units.convert(_numbers(small.X, "distilled.X"), np.float32)
     if targets is None:
         fitted = fit_weighted(estimator, rows, small.y, small.sample_weight, use_weights)
         return _each(fitted)

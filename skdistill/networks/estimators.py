@@ -131,7 +131,7 @@ class _BaseNetwork(BaseEstimator, metaclass=ABCMeta):
         d = X.shape[1]
         self.shift_, self.factor_ = np.zeros(d), np.ones(d)
         if self.standardize:
-            X, share = X.astype(np.float64), weight / weight.sum()
+            share = weight / weight.sum()
             units = feature_units(X, share) if shape is None else channel_units(X, share, shape)
             self.shift_, self.factor_ = units[0], np.where(np.isinf(units[1]), 0, 1 / units[1])
 

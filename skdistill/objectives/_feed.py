@@ -34,13 +34,13 @@ class Feed:
         self, data: TrainingSet, sampler: Any, losses: Callable[[Any, float, Any], Any] | None
     ) -> None:
         self.data = data
-        self._sampler, self._losses = sampler, losses
+        self._sampler, self._losses = sampler, losses if sampler.importance else None
         self._rows: Any = None
 
     @property
     def by_importance(self) -> bool:
         """Whether `refresh` has an effect."""
-        return self._losses is not None and self._sampler.importance
+        return self._losses is not None
 
     def draw(self, size: int, dtype: Any, progress: float = 0.0) -> tuple[Batch, Any]:
         """Batch and the weights of its rows; see `BatchSampler.draw`.
@@ -54,7 +54,7 @@ class Feed:
     def refresh(self, predict: Callable[[Any], Any], temperature: float) -> None:
         """Take the losses of the rows under a predictor, (k, d) -> (k, q), as importances."""
         losses = self._losses
-        if losses is None or not self._sampler.importance:
+        if losses is None:
             return
 
         def of_rows(index: Any) -> Any:
@@ -79,7 +79,7 @@ class Feed:
         data, sampler = self.data, self._sampler
         targets = data.targets.codes if isinstance(data.targets, OneHot) else data.targets
         found = [data.rows, targets, sampler.shares, self.by_importance]
-        if self._losses is None or not sampler.importance:
+        if self._losses is None:
             return found
         index = torch.arange(min(PROBED_ROWS, len(data)), device=data.rows.device)
         outputs = data.rows[: len(index)].double().sum(1, keepdim=True) * data.targets[: len(index)]

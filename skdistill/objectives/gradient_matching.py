@@ -42,7 +42,7 @@ ROWS_PER_CLASS = 256
 REAL_LOOPS = 100, 1  # outer and inner loop where networks are trained on real rows (IDC)
 OWN_RECIPE = Recipe(momentum=0.0, weight_decay=0.0, batch_size=256)  # DC, DSA
 REAL_RECIPE = Recipe(momentum=0.9, weight_decay=5e-4, batch_size=64)
-AT_ONCE = {"cpu": 512, "accelerator": 8192}  # real rows whose activations are held at a time
+AT_ONCE = {"cpu": 512, "cuda": 8192}  # real rows whose activations are held at a time
 
 
 class GradientMatching(NetworkTechnique):
@@ -207,8 +207,7 @@ class GradientMatching(NetworkTechnique):
         learnt = by_class(support.labels, torch.ones_like(rows[:, 0]))
         classes = (real.present & learnt.present).nonzero()[:, 0]
         augmented = self._augmented(context.n_outputs)
-        kind = "cpu" if rows.device.type == "cpu" else "accelerator"
-        at_once = max(1, AT_ONCE[kind] // real.index.shape[1])
+        at_once = max(1, AT_ONCE[rows.device.type] // real.index.shape[1])
         distances = [(0 * rows).sum()]  # a batch may have no class in common with the learnt rows
 
         def work(start: int, stop: int) -> None:
