@@ -50,8 +50,7 @@ class Augmentation:
     def __init__(self, strategy: str, image_shape: tuple[int, int, int], generator: Any) -> None:
         self.names = strategy.split("_")
         self.image_shape = image_shape
-        seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
-        self._generator = torch.Generator().manual_seed(int(seed))
+        self._generator = torch.Generator().manual_seed(draw_seed(generator))
 
     def draw(self, count: int = 1) -> Draw:
         """Draw an operation and its numbers: one set for all images, or `count` sets."""
@@ -77,6 +76,11 @@ class Augmentation:
         # One number for each image, or one for all, against (images, channels, height, width).
         found = OPERATIONS[draw.name](images, numbers.T.reshape(3, -1, 1, 1, 1))
         return found.reshape(rows.shape)
+
+
+def draw_seed(generator: Any) -> int:
+    """Draw a seed for a generator of its own, wherever `generator` lives."""
+    return int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
 
 
 def resolve_strategy(augment: str | None, image_shape: tuple[int, int, int] | None) -> str | None:

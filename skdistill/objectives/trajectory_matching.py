@@ -27,7 +27,7 @@ from sklearn.base import BaseEstimator
 from .. import _torch as torch
 from ..networks._architecture import Parameters
 from ..networks._training import Recipe
-from ..networks.augmentation import make_augmentation, resolve_strategy
+from ..networks.augmentation import draw_seed, make_augmentation, resolve_strategy
 from ..support import Support
 from ._experts import Experts, fingerprint, open_folder, train_experts
 from ._feed import PROBED_ROWS
@@ -159,7 +159,7 @@ class TrajectoryMatching(NetworkTechnique):
         self._check_parameters()
         self._folder = None if self.expert_folder is None else open_folder(self.expert_folder)
         # On the CPU: whom to match next must not wait for a device.
-        self._random = torch.Generator().manual_seed(_seed(context.generator))
+        self._random = torch.Generator().manual_seed(draw_seed(context.generator))
 
     def stages(self, max_iter: int | None) -> list[Stage]:
         """One stage; see `Objective.stages`."""
@@ -182,7 +182,7 @@ class TrajectoryMatching(NetworkTechnique):
         recipe = Recipe(
             n_epochs, float(self.lr_teacher), momentum=0, weight_decay=0, batch_size=size
         )
-        device, seed = context.generator.device, _seed(context.generator)
+        device, seed = context.generator.device, draw_seed(context.generator)
 
         def train(first: int, count: int) -> list[Parameters]:
             # Generators of their own: a fit that finds its experts goes on with the same numbers.
@@ -300,10 +300,6 @@ class TrajectoryMatching(NetworkTechnique):
                 raise ValueError(
                     f"{name}={value!r} of TrajectoryMatching must be a positive number."
                 )
-
-
-def _seed(generator: Any) -> int:
-    return int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
 
 
 def _describe(network: Any) -> str:
