@@ -41,12 +41,13 @@ class FeatureMap:
     threshold : float
     pool : tuple of 2 float64 ndarray, of shape (positions, cells)
         Averages down the rows and along the columns of responses.
-    mirror : bool
-        Average features of an image and its mirror image. The second half of the kernels must be
-        the first half mirrored.
-    center : float64 ndarray of shape (width,) or None
-    components : float64 ndarray of shape (width, p) or None
-        None, as long as they are not known, returns the pooled responses.
+    mirror : bool or "signed"
+        True averages responses to an image and its mirror image; "signed" makes one group of
+        features that the two share and one that differs by its sign. For both, the second half of
+        the kernels must be the first half mirrored.
+    center : float64 ndarray of shape (groups, width) or None
+    components : float64 ndarray of shape (groups, width, p) or None
+        None, as long as they are not known, returns the pooled responses, (b, groups, width).
     """
 
     image_shape: tuple[int, int, int]
@@ -56,7 +57,7 @@ class FeatureMap:
     stride: int
     threshold: float
     pool: tuple[np.ndarray, np.ndarray]
-    mirror: bool
+    mirror: bool | str
     center: np.ndarray | None = None
     components: np.ndarray | None = None
 
@@ -74,19 +75,26 @@ class FeatureMap:
         projection = None
         if self.components is not None and self.center is not None:
             components = load(self.components)
-            projection = components, load(self.center @ self.components)
+            projection = components, load(self.center[:, None] @ self.components)
 
         def features(rows: Any) -> Any:
             images = rows.reshape(len(rows), *self.image_shape)
             u = self._responses(images, kernels, bias).flatten(2)
             sides = [torch.relu(side - self.threshold) @ pool for side in (u, -u)]
             pooled = torch.stack(sides, 1)  # (b, 2, k, cells)
-            if self.mirror:
-                pooled = _fold(pooled, cells)
-            pooled = (pooled.flatten(1) + ROOT_OFFSET).sqrt()
+            if self.mirror is True:
+                pooled = torch.stack(_mirrored(pooled, cells)).mean(0)
+            pooled = (pooled + ROOT_OFFSET).sqrt()
+            if self.mirror == "signed":
+                first, second = _mirrored(pooled, cells)
+                pooled = torch.stack([first + second, first - second], 1) * 0.5**0.5
+            else:
+                pooled = pooled[:, None]
+            pooled = pooled.flatten(2)
             if projection is None:
                 return pooled
-            scaled = pooled @ projection[0] - projection[1]
+            scaled = torch.baddbmm(-projection[1], pooled.transpose(0, 1), projection[0])
+            scaled = scaled.transpose(0, 1).flatten(1)
             length = torch.linalg.vecdot(scaled, scaled).clamp_min(1e-24).sqrt()
             return scaled / length[:, None]
 
@@ -105,11 +113,11 @@ class FeatureMap:
         return u / deviation[:, None] - bias
 
 
-def _fold(pooled: Any, cells: tuple[int, int]) -> Any:
-    """Mean over an image and its mirror image; equal features are kept once."""
+def _mirrored(pooled: Any, cells: tuple[int, int]) -> tuple[Any, Any]:
+    """Half of the responses, and the same half of the mirror image: (b, sides, k / 2, *cells)."""
     b, sides, k, _ = pooled.shape
     first, second = pooled.reshape(b, sides, 2, k // 2, *cells).unbind(2)
-    return (first + second.flip(-1)) / 2
+    return first, second.flip(-1)
 
 
 def pooling(n_positions: int, n_cells: int) -> np.ndarray:

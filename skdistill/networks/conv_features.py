@@ -71,14 +71,16 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     n_cells : int, default=3
         Cells of the average pooling along height and along width.
 
-    mirror : bool, default=False
-        Whether an image and its mirror image have the same features, the mean of both. Right for
-        photographs, wrong for writing. It costs nothing: half of the filters are the other half
-        mirrored. Exact where the width less `patch_size` is a multiple of `stride`; otherwise the
-        last columns, which no patch reaches, make a difference.
+    mirror : bool or "signed", default=False
+        True gives an image and its mirror image the same features, the mean of both. "signed" keeps
+        what tells them apart: they share the first half of the features, and the other half
+        changes its sign. With ``kernel="mirror_rbf"`` of the distiller they still count as the same
+        image. Right for photographs, wrong for writing. It costs nothing: half of the filters are
+        the other half mirrored. Exact where the width less `patch_size` is a multiple of `stride`;
+        otherwise the last columns, which no patch reaches, make a difference.
 
     n_components : int, default=512
-        Most features. Directions without variance are left out.
+        Most features. Directions without variance are left out. Even with ``mirror="signed"``.
 
     device : str, default="auto"
         "auto" takes CUDA where there is one and the CPU otherwise.
@@ -93,6 +95,9 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     device_ : str
         Where the features were fitted.
+
+    n_odd_ : int
+        Last features that change their sign in the mirror image; 0 unless ``mirror="signed"``.
 
     n_parameters_ : int
         Numbers that the map consists of. Distilled rows of features are useless without it: it
@@ -139,7 +144,7 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         "filters": [StrOptions(set(FILTERS))],
         "whitening_reg": [Interval(Real, 0, None, closed="neither")],
         "threshold": [Interval(Real, 0, None, closed="left")],
-        "mirror": ["boolean"],
+        "mirror": ["boolean", StrOptions({"signed"})],
         "device": [str],
         "random_state": ["random_state"],
     }
@@ -155,7 +160,7 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         whitening_reg: float = 0.1,
         threshold: float = 0.5,
         n_cells: int = 3,
-        mirror: bool = False,
+        mirror: bool | str = False,
         n_components: int = 512,
         device: str = "auto",
         random_state: Any = None,
@@ -199,13 +204,17 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         order = torch.randperm(len(X), generator=generator)[:N_IMAGES].sort().values.numpy()
         fitted = self._fit_filters(X, order, shape, generator)
         mean, covariance = _moments(fitted, X, order, device)
-        components = principal_scaling(covariance, self.n_components, generator)
+        n_components = self.n_components // len(covariance)
+        groups = [principal_scaling(C, n_components, generator) for C in covariance]
+        kept = min(group.shape[1] for group in groups)
+        components = np.stack([group[:, :kept] for group in groups])
         self.map_ = replace(fitted, center=mean, components=components)
+        self.n_odd_ = kept if self.mirror == "signed" else 0
         self.device_ = str(device)
         self.n_parameters_ = sum(
             int(array.size) for array in (fitted.kernels, fitted.bias, mean, components)
         )
-        self._n_features_out = components.shape[1]
+        self._n_features_out = len(components) * kept
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -275,9 +284,8 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             bias = np.concatenate([bias, bias])
         positions = [(n - s) // self.stride + 1 for n, s in zip(shape[1:], size, strict=True)]
         pool = pooling(positions[0], self.n_cells), pooling(positions[1], self.n_cells)
-        return FeatureMap(
-            shape, kernels, bias, epsilon, self.stride, self.threshold, pool, self.mirror
-        )
+        mirror = self.mirror if isinstance(self.mirror, str) else bool(self.mirror)
+        return FeatureMap(shape, kernels, bias, epsilon, self.stride, self.threshold, pool, mirror)
 
     def _resolve_shape(self, n_features: int) -> tuple[int, int, int]:
         if self.image_shape is None:
@@ -299,8 +307,13 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def _check_mirror(self) -> None:
         if self.mirror and self.n_filters % 2:
             raise ValueError(
-                f"n_filters={self.n_filters!r} must be even with mirror=True: half of the filters "
+                f"n_filters={self.n_filters!r} must be even with mirror={self.mirror!r}: half of the filters "
                 "are the other half mirrored."
+            )
+        if self.mirror == "signed" and self.n_components % 2:
+            raise ValueError(
+                f"n_components={self.n_components!r} must be even with mirror='signed': half of "
+                "the features change their sign in the mirror image."
             )
 
     def __sklearn_tags__(self) -> Any:
@@ -358,7 +371,11 @@ def _blocks(feature_map: FeatureMap, X: np.ndarray, device: Any, rows: Any = Non
 def _moments(
     feature_map: FeatureMap, X: np.ndarray, rows: np.ndarray, device: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance, float64, of pooled features: float32 products of centred blocks."""
+    """Mean (groups, width) and covariance (groups, width, width), float64, of pooled features.
+
+    The images count with their mirror images: what differs by its sign has the mean 0. Products of
+    centred blocks are taken in float32.
+    """
     total: Any = None
     second: Any = None
     shift: Any = None
@@ -370,10 +387,13 @@ def _moments(
         parts.clear()
         if total is None or second is None:
             shift = block.mean(0, dtype=np.float64)
-            total, second = np.zeros(block.shape[1]), np.zeros((block.shape[1],) * 2)
+            shift[1:] = 0
+            total = np.zeros(shift.shape)
+            second = np.zeros((*shift.shape, shift.shape[1]))
         centred = block - shift.astype(block.dtype)
         total += centred.sum(0, dtype=np.float64)
-        second += centred.T @ centred
+        for group, of_group in enumerate(centred.transpose(1, 0, 2)):
+            second[group] += of_group.T @ of_group
 
     for _, _, block in _blocks(feature_map, X, device, rows):
         parts.append(block)
@@ -382,5 +402,6 @@ def _moments(
     if parts:
         add()
     mean = total / len(rows)
+    mean[1:] = 0
     rounded = shift.astype(_float_type(X)).astype(np.float64)
-    return rounded + mean, second / len(rows) - np.outer(mean, mean)
+    return rounded + mean, second / len(rows) - mean[:, :, None] * mean[:, None]

@@ -65,14 +65,28 @@ def oracle(found: ConvFeatures, row: np.ndarray) -> np.ndarray:
 
     image = row.reshape(given.image_shape)
     features = pooled(image)
+    mirrored = pooled(image[..., ::-1])
+    if given.mirror is True:
+        features = (features + mirrored) / 2
     if given.mirror:
-        mirrored = pooled(image[..., ::-1])
-        features = ((features + mirrored) / 2)[:, : len(given.kernels) // 2]
-    z = (np.sqrt(features.ravel() + 1e-6) - given.center) @ given.components
+        half = len(given.kernels) // 2
+        features, mirrored = features[:, :half], mirrored[:, :half]
+    root, other = np.sqrt(features.ravel() + 1e-6), np.sqrt(mirrored.ravel() + 1e-6)
+    groups = [root]
+    if given.mirror == "signed":
+        groups = [(root + other) / np.sqrt(2), (root - other) / np.sqrt(2)]
+    z = np.concatenate(
+        [
+            (group - mean) @ directions
+            for group, mean, directions in zip(groups, given.center, given.components, strict=True)
+        ]
+    )
     return z / np.linalg.norm(z)
 
 
-@pytest.mark.parametrize("given", [{}, {"mirror": True}, {"stride": 1, "n_cells": 2}])
+@pytest.mark.parametrize(
+    "given", [{}, {"mirror": True}, {"mirror": "signed"}, {"stride": 1, "n_cells": 2}]
+)
 def test_oracle(given):
     X = images()
     found = fitted(X, **given)
@@ -113,7 +127,17 @@ def test_mirror_images_have_the_same_features():
     assert np.abs(plain.transform(X) - plain.transform(mirrored)).max() > 0.1
 
 
-@pytest.mark.parametrize("mirror", [False, True])
+def test_half_of_the_features_change_their_sign_in_the_mirror_image():
+    X = images()
+    mirrored = X.reshape(-1, *SHAPE)[..., ::-1].reshape(X.shape)
+    found = fitted(X, mirror="signed")
+    F = found.transform(X)
+    assert found.n_odd_ == 6
+    assert np.abs(F[:, 6:]).max() > 0.1
+    np.testing.assert_allclose(found.transform(mirrored), F * ([1] * 6 + [-1] * 6), atol=1e-10)
+
+
+@pytest.mark.parametrize("mirror", [False, True, "signed"])
 def test_gradient_against_finite_differences(mirror):
     X = images()
     function = fitted(X, mirror=mirror).torch_function(dtype=torch.float64)
@@ -153,9 +177,24 @@ def test_moments_over_several_blocks():
     pooled = pooled_map.on("cpu", torch.float64)(torch.from_numpy(X)).numpy()
     np.testing.assert_allclose(scaled, pooled.mean(0), atol=1e-12)
     # Directions are uncorrelated, and their variance is w (w + 10 w_last)^(-1/2).
-    spread = np.cov((pooled - pooled.mean(0)) @ found.map_.components, rowvar=False)
+    spread = np.cov((pooled - pooled.mean(0))[:, 0] @ found.map_.components[0], rowvar=False)
     off = spread - np.diag(np.diag(spread))
     assert np.abs(off).max() < 1e-10 * spread.max()
+
+
+def test_moments_count_mirror_images():
+    X = images(2500)
+    mirrored = X.reshape(-1, *SHAPE)[..., ::-1].reshape(X.shape)
+    found = fitted(X, mirror="signed").map_
+    pooled_map = conv_features.replace(found, center=None, components=None)
+    pooled = pooled_map.on("cpu", torch.float64)(torch.from_numpy(np.concatenate([X, mirrored])))
+    mean, covariance = conv_features._moments(
+        pooled_map, X, np.arange(len(X)), torch.device("cpu")
+    )
+    for group, of_group in enumerate(pooled.numpy().transpose(1, 0, 2)):
+        np.testing.assert_allclose(mean[group], of_group.mean(0), atol=1e-12)
+        expected = np.cov(of_group, rowvar=False, bias=True)
+        np.testing.assert_allclose(covariance[group], expected, atol=1e-12)
 
 
 def test_offset_and_contrast():
@@ -220,7 +259,7 @@ def test_pickle_without_torch(tmp_path):
 
 def test_size_of_the_map():
     found = fitted(images())
-    width = len(found.map_.center)
+    width = found.map_.center.size
     assert found.n_parameters_ == 6 * 2 * 9 + 6 + width + width * 12
 
 
@@ -231,7 +270,9 @@ def test_size_of_the_map():
         ({"image_shape": (8, 8)}, "three positive integers"),
         ({"filters": "gabor"}, "'filters' parameter"),
         ({"n_filters": 0}, "'n_filters' parameter"),
-        ({"n_filters": 5, "mirror": True}, "must be even"),
+        ({"n_filters": 5, "mirror": True}, "n_filters=5 must be even with mirror=True"),
+        ({"n_components": 5, "mirror": "signed"}, "n_components=5 must be even"),
+        ({"mirror": "odd"}, "'mirror' parameter"),
         ({"threshold": -1.0}, "'threshold' parameter"),
         ({"whitening_reg": 0}, "'whitening_reg' parameter"),
         ({"device": "abacus"}, "device='abacus' is unknown"),
