@@ -16,7 +16,9 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+OF_LENGTH_SCALE = {"rbf": (), "mirror_rbf": ("n_odd",)}
 SCALED = {"laplacian": ("gamma",), "linear": (), "polynomial": ("gamma", "degree", "coef0")}
+KERNELS = {**OF_LENGTH_SCALE, **SCALED}  # with the numbers that they need
 
 
 def as_predictor_params(params: Any, n_features: int) -> dict[str, Any] | None:
@@ -26,12 +28,12 @@ def as_predictor_params(params: Any, n_features: int) -> dict[str, Any] | None:
     if not isinstance(params, Mapping):
         raise TypeError(f"predictor_params must be a mapping or None, got {params!r}.")
     kernel = str(params.get("kernel"))
-    if kernel != "rbf" and kernel not in SCALED:
+    if kernel not in KERNELS:
         raise ValueError(
-            f"predictor_params has kernel={kernel!r}; use one of {('rbf', *SCALED)}, or None."
+            f"predictor_params has kernel={kernel!r}; use one of {tuple(KERNELS)}, or None."
         )
-    of_features = ("length_scale",) if kernel == "rbf" else ("shift", "factor")
-    numbers = ("alpha", *SCALED.get(kernel, ()))
+    of_features = ("length_scale",) if kernel in OF_LENGTH_SCALE else ("shift", "factor")
+    numbers = ("alpha", *KERNELS[kernel])
     expected = {"kernel", "intercept", *of_features, *numbers}
     if set(params) - {"temperature"} != expected:
         raise ValueError(
@@ -49,6 +51,12 @@ def as_predictor_params(params: Any, n_features: int) -> dict[str, Any] | None:
                 f"({n_features},)."
             )
     found["intercept"] = np.asarray(params["intercept"], dtype=np.float64)
+    n_odd = found.get("n_odd", 1.0)
+    if not (n_odd.is_integer() and 1 <= n_odd <= n_features):
+        raise ValueError(
+            f"predictor_params has n_odd={n_odd:g}; it must be a whole number from 1 to "
+            f"{n_features}, the number of features."
+        )
     return found
 
 
@@ -60,13 +68,13 @@ def describe(
     None for a kernel that scikit-learn does not have.
     """
     common = {"alpha": alpha, "intercept": intercept}
-    if kernel.name == "rbf":
+    if not isinstance(kernel.name, str) or kernel.name not in KERNELS:
+        return None
+    own = {name: getattr(kernel, name) for name in KERNELS[kernel.name]}
+    if kernel.name in OF_LENGTH_SCALE:
         with np.errstate(divide="ignore"):
             scale = 1 / (np.sqrt(2 * kernel.gamma) * factor)
-        return {"kernel": "rbf", "length_scale": scale, **common}
-    if not isinstance(kernel.name, str) or kernel.name not in SCALED:
-        return None
-    own = {name: getattr(kernel, name) for name in SCALED[kernel.name]}
+        return {"kernel": kernel.name, "length_scale": scale, **own, **common}
     return {"kernel": kernel.name, "shift": shift, "factor": factor, **own, **common}
 
 
@@ -76,16 +84,22 @@ def fit_predictor(X: Any, targets: Any, params: dict[str, Any] | None) -> Any:
         raise ValueError(
             "This set does not say which predictor it was learnt for: only sets of a "
             "DatasetDistiller with a target and one of the kernels "
-            f"{('rbf', *SCALED)} do. Train an estimator on it: estimator.fit(**small)."
+            f"{tuple(KERNELS)} do. Train an estimator on it: estimator.fit(**small)."
         )
-    if params["kernel"] == "rbf":
-        regressor: Any = KernelRidge(alpha=params["alpha"], kernel=RBF(params["length_scale"]))
+    alpha = params["alpha"]
+    if params["kernel"] == "mirror_rbf":
+        # Kernel ridge regression on rows and mirror images, with the same targets, gives both the
+        # same coefficients: the predictor of the mean kernel, at half of the ridge.
+        X = with_mirror_images(X, int(params["n_odd"]))
+        targets, alpha = np.concatenate([targets, targets]), 2 * alpha
+    if params["kernel"] in OF_LENGTH_SCALE:
+        regressor: Any = KernelRidge(alpha=alpha, kernel=RBF(params["length_scale"]))
     else:
         own = {name: params[name] for name in SCALED[params["kernel"]]}
         regressor = make_pipeline(
             FunctionTransformer(partial(np.add, -params["shift"])),
             FunctionTransformer(partial(np.multiply, params["factor"])),
-            KernelRidge(alpha=params["alpha"], kernel=params["kernel"], **own),
+            KernelRidge(alpha=alpha, kernel=params["kernel"], **own),
         )
     # KernelRidge has no intercept: it is taken from the targets and added to what is predicted.
     model = TransformedTargetRegressor(
@@ -95,3 +109,12 @@ def fit_predictor(X: Any, targets: Any, params: dict[str, Any] | None) -> Any:
         check_inverse=False,
     )
     return model.fit(X, targets)
+
+
+def with_mirror_images(X: Any, n_odd: int) -> Any:
+    """Rows (m, d), then the same with another sign of the last features: (2 m, d)."""
+    values = np.asarray(X)
+    sign = np.ones(values.shape[1], dtype=values.dtype)
+    sign[-n_odd:] = -1
+    both = np.concatenate([values, values * sign])
+    return type(X)(both, columns=X.columns) if hasattr(X, "iloc") else both

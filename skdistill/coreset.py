@@ -116,12 +116,13 @@ default="kmeans"
         Makes the features that rows are scored on, and that the kernel sees. The rows handed out
         are the user's own: a DataFrame keeps its columns, dtypes and index.
 
-    kernel : {"rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"} or callable, default="rbf"
+    kernel : {"rbf", "mirror_rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"} or \
+callable, default="rbf"
         Kernel of ``loss="kernel_ridge"``, of `transform` and of `make_predictor`. A callable takes
         two arrays (a, n_features) and (b, n_features) and returns an (a, b) array.
 
     gamma : {"scale", "auto"}, float or None, default="scale"
-        Coefficient of rbf, laplacian and polynomial. "scale" is
+        Coefficient of rbf, mirror_rbf, laplacian and polynomial. "scale" is
         ``1 / (n_features * X.var())``, "auto" and None are ``1 / n_features``.
 
     degree : float, default=3
@@ -131,8 +132,9 @@ default="kmeans"
         Constant of the polynomial kernel.
 
     kernel_params : dict, default=None
-        ``{"depth": number of hidden layers}`` of nngp and ntk (3 if None); keyword arguments of a
-        callable kernel.
+        ``{"depth": number of hidden layers}`` of nngp and ntk (3 if None); ``{"n_odd": number of
+        last features that change their sign}`` of mirror_rbf, half of the features by default;
+        keyword arguments of a callable kernel.
 
     target_type : {"auto", "classification", "regression"}, default="auto"
         "auto" reads a float target as regression and anything else as classes.

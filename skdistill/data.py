@@ -67,7 +67,8 @@ class DistilledData:
         What `make_predictor` needs to know of the kernel ridge predictor that the rows were learnt
         for: `kernel`, `alpha` (the ridge) and `intercept` (n_targets,), and for
 
-        - "rbf": `length_scale` (n_features,), infinite for features without influence;
+        - "rbf", "mirror_rbf": `length_scale` (n_features,), infinite for features without
+          influence, and `n_odd` of the latter, the number of last features whose sign varies;
         - "laplacian", "linear", "polynomial": `shift` and `factor` (n_features,), as the kernel
           works on ``(X - shift) * factor``, and `gamma`, `degree`, `coef0` where the kernel has
           them;
@@ -281,7 +282,9 @@ class DistilledData:
         -----
         For the RBF kernel this is ``KernelRidge(alpha=p["alpha"], kernel=RBF(p["length_scale"]))``
         with `p` the `predictor_params` and ``RBF`` of `sklearn.gaussian_process.kernels`, fitted on
-        ``targets - p["intercept"]``; the intercept is added to what it predicts.
+        ``targets - p["intercept"]``; the intercept is added to what it predicts. For "mirror_rbf"
+        the same model, at twice the ridge, is fitted on the rows and their mirror images, the last
+        ``p["n_odd"]`` features with the other sign.
 
         Examples
         --------

@@ -143,13 +143,15 @@ DistilledData, default="auto"
     warm_start : bool, default=False
         Start from the rows of the previous fit.
 
-    kernel : {"rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"}, default="rbf"
-        Kernel of the predictor and of `transform`.
+    kernel : {"rbf", "mirror_rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"}, \
+default="rbf"
+        Kernel of the predictor and of `transform`. "mirror_rbf" is the mean of the RBF kernel over
+        both signs of the last features, for ``ConvFeatures(mirror="signed")``.
 
     gamma : {"scale", "auto"}, float or None, default="scale"
-        Coefficient of rbf, laplacian and polynomial at the start, in standardised units if
-        `standardize`. "scale" searches the RBF kernel's on held-out rows. "auto" and None are
-        1 / n_features.
+        Coefficient of rbf, mirror_rbf, laplacian and polynomial at the start, in standardised units
+        if `standardize`. "scale" searches that of the first two on held-out rows. "auto" and None
+        are 1 / n_features.
 
     degree : float, default=3
         Degree of the polynomial kernel.
@@ -158,7 +160,8 @@ DistilledData, default="auto"
         Constant of the polynomial kernel.
 
     kernel_params : dict, default=None
-        ``{"depth": number of hidden layers}`` of nngp and ntk.
+        ``{"depth": number of hidden layers}`` of nngp and ntk; ``{"n_odd": number of last features
+        that change their sign}`` of mirror_rbf, half of the features by default.
 
     target_type : {"auto", "classification", "regression"}, default="auto"
         "auto" reads a float target as regression and anything else as classes.
@@ -498,7 +501,7 @@ DistilledData, default="auto"
             codes,
             target.kind,
             kernel,
-            self.kernel == "rbf" and self.gamma == "scale",
+            self.kernel in ("rbf", "mirror_rbf") and self.gamma == "scale",
             budget,
             generator,
             device,

@@ -44,6 +44,7 @@ def search_rbf(
     n_support: int,
     kind: str,
     *,
+    n_odd: int = 0,
     gammas: Sequence[float] = GAMMAS,
     ridges: Sequence[float] = RIDGES,
 ) -> KernelStart:
@@ -57,6 +58,8 @@ def search_rbf(
         Index of training and of held-out rows, in random order.
     n_support : int
     kind : {"classes", "multilabel", "numbers"}
+    n_odd : int
+        Last coordinates whose common sign does not matter.
     gammas, ridges : sequence of float
         Candidates.
 
@@ -69,7 +72,7 @@ def search_rbf(
         outputs: dict[float, list[Any]] = {ridge: [] for ridge in ridges}
         for train, held_out in splits:
             count = landmark_count(n_support, len(train))
-            for ridge, found in _outputs(data, train, held_out, count, gamma, ridges):
+            for ridge, found in _outputs(data, train, held_out, count, gamma, ridges, n_odd):
                 outputs[ridge].append(found)
         order = torch.cat([held_out for _, held_out in splits])
         scored_rows = data.subset(order)
@@ -80,16 +83,16 @@ def search_rbf(
     return best
 
 
-def _outputs(data, train, held_out, count, gamma, ridges):
+def _outputs(data, train, held_out, count, gamma, ridges, n_odd):
     """Yield each ridge and the outputs on held-out rows; the first `count` rows are landmarks."""
     scale = gamma**0.5
     landmarks = data.rows[train[:count]].double() * scale
     index = train[:FIT_ROWS]
     sample = Sample(data, index, data.weight[index] / data.weight[index].sum())
     system = label_system(
-        lambda rows: rbf(rows * scale, landmarks), rbf(landmarks, landmarks), sample
+        lambda rows: rbf(rows * scale, landmarks, n_odd), rbf(landmarks, landmarks, n_odd), sample
     )
-    K = rbf(data.rows[held_out].double() * scale, landmarks)
+    K = rbf(data.rows[held_out].double() * scale, landmarks, n_odd)
     for ridge in ridges:
         a, b = system.solve(ridge)
         yield ridge, torch.addmm(b, K, a)

@@ -269,6 +269,9 @@ def _coordinates_and_scale(
             robust_coordinates(sample, weight, per_feature=unit, explained=explained)
             for unit in ((True, False) if rbf_wide and splits else (True,))
         ]
+        if n_odd := problem.kernel.n_odd:  # only about 0 does a change of sign stay one
+            even = np.arange(n_features) < n_features - n_odd
+            candidates = [replace(c, center=np.where(even, c.center, 0)) for c in candidates]
     if not (problem.search and splits and problem.kind != "none"):
         return candidates[0], replace(SAFE, gamma=problem.kernel.gamma)
     found = []
@@ -279,7 +282,9 @@ def _coordinates_and_scale(
         Z = problem.load(coordinates, index)
         data = TrainingSet(Z, problem.targets[index], problem.weight[index])
         parts = [(place[a[:FIT_ROWS]], place[b]) for a, b in splits]
-        found.append((search_rbf(data, parts, problem.n_support, problem.kind), coordinates))
+        n_odd = problem.kernel.n_odd
+        start = search_rbf(data, parts, problem.n_support, problem.kind, n_odd=n_odd)
+        found.append((start, coordinates))
     start, coordinates = max(found, key=lambda item: item[0].score)
     return coordinates, start
 

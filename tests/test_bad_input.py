@@ -12,7 +12,7 @@ from oracles import CPU, distinct_rows, no_shift
 
 from skdistill import SensitivityCoreset, _rows
 from skdistill._device import for_each_block, resolve_device, tile_rows
-from skdistill.kernels import Kernel
+from skdistill.kernels import KERNELS, Kernel
 from skdistill.sensitivity import kernel_ridge, kmeans
 
 LOSSES = ("kmeans", "kernel_ridge", "cross_entropy", "squared_error")
@@ -239,9 +239,6 @@ def fits(table, target=None, weight=None, *, loss="kmeans", n_samples=8, **param
     if target is not None:
         assert np.isfinite(coreset.make_predictor().predict(table)).all()
     return coreset
-
-
-KERNELS = ("rbf", "laplacian", "linear", "polynomial", "nngp", "ntk")
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -147,6 +147,29 @@ def test_kernels_leave_their_input_alone_and_are_positive(name, two_blocks):
     assert kernel(A.float(), A.float()).dtype == torch.float32
 
 
+@pytest.mark.parametrize("n_odd", [1, 2, 4])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_mirror_rbf_is_a_mean_over_both_signs(n_odd, sparse, two_blocks):
+    A, B = two_blocks
+    sign = np.where(np.arange(4) < 4 - n_odd, 1, -1)
+    kernel = resolved("mirror_rbf", gamma=0.3, params={"n_odd": n_odd})
+    assert kernel.n_odd == n_odd
+    blocks = [sp.csr_matrix(M) if sparse else M for M in (A, B, A * sign, B * sign)]
+    found = kernel_matrix(kernel, blocks[0], blocks[1])
+    expected = np.zeros((len(A), len(B)))
+    for i, j in np.ndindex(expected.shape):
+        for mirrored in (B[j], B[j] * sign):
+            expected[i, j] += np.exp(-0.3 * np.sum((A[i] - mirrored) ** 2)) / 2
+    assert_allclose(found, expected, rtol=1e-12)
+    for changed in ((blocks[2], blocks[1]), (blocks[0], blocks[3]), (blocks[2], blocks[3])):
+        assert_allclose(kernel_matrix(kernel, *changed), found, rtol=1e-12)
+
+
+def test_half_of_the_features_of_mirror_rbf_are_odd():
+    assert [resolved("mirror_rbf", n_features=d).n_odd for d in (1, 4, 7)] == [1, 2, 3]
+    assert resolved("rbf").n_odd == 0
+
+
 def test_rbf_of_a_row_with_itself_is_one_far_from_the_origin():
     X = np.random.default_rng(0).normal(size=(5, 3)) + 1e6
     K = kernel_matrix(resolved("rbf", gamma=1.0), X)
@@ -183,6 +206,11 @@ def test_bad_gamma_is_named(gamma):
         ("nngp", {"depth": 0}),
         ("nngp", {"depth": 1.5}),
         ("ntk", {"width": 3}),
+        ("nngp", {"depth": np.nan}),
+        ("mirror_rbf", {"n_odd": 0}),
+        ("mirror_rbf", {"n_odd": 5}),
+        ("mirror_rbf", {"n_odd": 1.5}),
+        ("mirror_rbf", {"signs": 2}),
         ("rbf", {"gamma": 1}),
         ("linear", {"depth": 2}),
     ],

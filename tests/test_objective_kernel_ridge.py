@@ -16,12 +16,16 @@ CPU = torch.device("cpu")
 F64 = torch.float64
 KERNELS = [
     Kernel("rbf", 0.7),
+    Kernel("mirror_rbf", 0.7, params={"n_odd": 2}),
     Kernel("laplacian", 0.5),
     Kernel("polynomial", 0.5, 2, 1.0),
     Kernel("linear"),
     Kernel("nngp", 0.3, params={"depth": 2}),
     Kernel("ntk", 0.3, params={"depth": 2}),
 ]
+
+
+SCALED = KERNELS[:2]  # whose scales are learnt
 
 
 def generator(seed=0):
@@ -53,7 +57,7 @@ def make(kind="numbers", kernel=KERNELS[0], m=5, q=2, d=3, reg=1e-2, stage=0, **
     rows = torch.randn(m, d, generator=g, dtype=F64)
     labels = None if kind == "none" else data.targets[:m] + 0.1
     scale = None
-    if kernel.name == "rbf":
+    if kernel in SCALED:
         scale = torch.rand(d, generator=g, dtype=F64) + 0.5
     support = objective.start(rows, labels, scale)
     weight = data.weight / data.weight.sum()
@@ -64,17 +68,23 @@ def make(kind="numbers", kernel=KERNELS[0], m=5, q=2, d=3, reg=1e-2, stage=0, **
 
 def plain_kernel(objective, support, rows):
     """Kernel block written out: no expansion of the square."""
-    if "log_scale" in support.extra:
-        difference = (rows * support["log_scale"].exp())[:, None] - support.rows[None]
-        return torch.exp(-difference.square().sum(-1))
-    return objective._context.kernel(rows, support.rows)
+    if "log_scale" not in support.extra:
+        return objective._context.kernel(rows, support.rows)
+    return written_out(rows * support["log_scale"].exp(), support.rows, objective)
 
 
 def support_kernel(objective, support):
-    if "log_scale" in support.extra:
-        difference = support.rows[:, None] - support.rows[None]
-        return torch.exp(-difference.square().sum(-1))
-    return objective._context.kernel(support.rows, support.rows)
+    if "log_scale" not in support.extra:
+        return objective._context.kernel(support.rows, support.rows)
+    return written_out(support.rows, support.rows, objective)
+
+
+def written_out(U, V, objective):
+    """Mean over both signs of the last columns, where there are such."""
+    sign = torch.ones(V.shape[1], dtype=F64)
+    sign[V.shape[1] - objective._context.kernel.n_odd :] = -1
+    blocks = [torch.exp(-(U[:, None] - W[None]).square().sum(-1)) for W in (V, V * sign)]
+    return (blocks[0] + blocks[1]) / 2
 
 
 def ridge_loss(objective, support, batch, v, mu):
@@ -149,7 +159,7 @@ def test_envelope_gradient_of_solved_labels(kernel, total, tiles):
     # The numeric derivative solves the labels anew at every shifted support. Weights that undo the
     # bias of a draw sum to 1 in expectation alone.
     objective, support, data, sample = make(kernel=kernel)
-    names = ["rows", "log_scale"] if kernel.name == "rbf" else ["rows"]
+    names = ["rows", "log_scale"] if kernel in SCALED else ["rows"]
     batch, weight = Batch(data.rows, data.targets), total * sample.weight
     check_gradients(objective, support, batch, weight, names, 1e-4)
     found, _ = objective.gradients(support, batch, weight, names)
@@ -159,8 +169,9 @@ def test_envelope_gradient_of_solved_labels(kernel, total, tiles):
 
 @pytest.mark.parametrize("one_scale", [True, False])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_gradients_of_cross_entropy(smoothing, one_scale, tiles):
-    objective, support, data, sample = make("classes", q=3, stage=1)
+@pytest.mark.parametrize("kernel", SCALED, ids=lambda k: k.name)
+def test_gradients_of_cross_entropy(kernel, smoothing, one_scale, tiles):
+    objective, support, data, sample = make("classes", kernel, q=3, stage=1)
     if one_scale:
         support.extra["log_scale"] = support["log_scale"][:1].clone()
     objective._smoothing = smoothing
@@ -175,19 +186,19 @@ def test_gradients_of_cross_entropy(smoothing, one_scale, tiles):
     torch.testing.assert_close(value, expected)
 
 
-@pytest.mark.parametrize("kernel", KERNELS[1:], ids=lambda k: k.name)
+@pytest.mark.parametrize("kernel", KERNELS[2:], ids=lambda k: k.name)
 def test_gradients_of_cross_entropy_by_autograd(kernel):
     objective, support, data, sample = make("classes", kernel, q=3, stage=1)
     names = ["rows", "dual", "intercept", "log_temperature"]
     check_gradients(objective, support, Batch(data.rows, data.targets), sample.weight, names)
 
 
-@pytest.mark.parametrize("kernel", KERNELS[:2], ids=lambda k: k.name)
+@pytest.mark.parametrize("kernel", KERNELS[:3], ids=lambda k: k.name)
 @pytest.mark.parametrize("kind", ["numbers", "classes"])
 def test_gradients_through_labels(kind, kernel, tiles):
     objective, support, data, sample = make(kind, kernel, learn_labels=True)
     names = ["rows", "labels"]
-    names += ["log_scale"] * (kernel.name == "rbf") + ["log_temperature"] * (kind == "classes")
+    names += ["log_scale"] * (kernel in SCALED) + ["log_temperature"] * (kind == "classes")
     batch = Batch(data.rows, data.targets)
     check_gradients(objective, support, batch, sample.weight, names, 1e-4)
     if kind == "numbers":
@@ -200,25 +211,33 @@ def test_gradients_through_labels(kind, kernel, tiles):
         torch.testing.assert_close(value, expected)
 
 
-@pytest.mark.parametrize("kernel", KERNELS[:3], ids=lambda k: k.name)
-def test_nystroem_error_and_its_gradients(kernel, tiles):
+@pytest.mark.parametrize("one_scale", [True, False])
+@pytest.mark.parametrize("kernel", KERNELS[:4], ids=lambda k: k.name)
+def test_nystroem_error_and_its_gradients(kernel, one_scale, tiles):
     objective, support, data, sample = make("none", kernel)
-    names = ["rows", "log_scale"] if kernel.name == "rbf" else ["rows"]
+    names = ["rows", "log_scale"] if kernel in SCALED else ["rows"]
+    if kernel in SCALED and one_scale:
+        support.extra["log_scale"] = support["log_scale"][:1].clone()
     batch = Batch(data.rows, None)
     check_gradients(objective, support, batch, sample.weight, names, 1e-4)
     value, _ = objective.gradients(support, batch, sample.weight, names)
     K = plain_kernel(objective, support, data.rows)
     K_SS = support_kernel(objective, support) + 1e-2 * torch.eye(5, dtype=F64)
     explained = (K @ torch.linalg.inv(K_SS) * K).sum(1)
-    expected = sample.weight @ (objective._context.kernel.diagonal(data.rows) - explained)
+    diagonal = objective._context.kernel.diagonal(data.rows)
+    if kernel in SCALED:
+        scaled = data.rows * support["log_scale"].exp()
+        diagonal = written_out(scaled, scaled, objective).diagonal()
+    expected = sample.weight @ (diagonal - explained)
     torch.testing.assert_close(value, expected)
 
 
-def test_rbf_is_that_of_the_kernels_package():
-    objective, support, data, _ = make(kernel=Kernel("rbf", 0.7))
+@pytest.mark.parametrize("kernel", SCALED, ids=lambda k: k.name)
+def test_rbf_is_that_of_the_kernels_package(kernel):
+    objective, support, data, _ = make(kernel=kernel)
     support = objective.start(support.rows, support.labels)
     found = objective._steps.kernel(data.rows, support)
-    expected = Kernel("rbf", 0.7)(data.rows, objective.rows(support))
+    expected = kernel(data.rows, objective.rows(support))
     torch.testing.assert_close(found, expected)
 
 

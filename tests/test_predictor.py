@@ -27,7 +27,7 @@ def reloaded(small, tmp_path):
 
 
 @pytest.mark.parametrize("y", [Y, Y[:, 0], LABELS], ids=["outputs", "numbers", "classes"])
-@pytest.mark.parametrize("kernel", ["rbf", "laplacian", "linear", "polynomial"])
+@pytest.mark.parametrize("kernel", ["rbf", "mirror_rbf", "laplacian", "linear", "polynomial"])
 def test_a_file_reproduces_the_predictor(kernel, y, tmp_path):
     distiller = learnt(y, kernel)
     expected = distiller.make_predictor().predict(X)
@@ -47,6 +47,31 @@ def test_plain_kernel_ridge_with_the_stored_numbers(tmp_path):
     model = KernelRidge(alpha=p["alpha"], kernel=RBF(p["length_scale"]))
     found = model.fit(small.X, small.targets - p["intercept"]).predict(X) + p["intercept"]
     assert_allclose(found, distiller.make_predictor().predict(X), atol=1e-5)
+
+
+def test_mirror_rbf_is_kernel_ridge_on_rows_and_mirror_images(tmp_path):
+    distiller = learnt(Y, "mirror_rbf", kernel_params={"n_odd": 3})
+    small = reloaded(distiller.distilled_, tmp_path)
+    p = small.predictor_params
+    assert p["n_odd"] == 3
+    sign = np.array([1, -1, -1, -1])
+    model = KernelRidge(alpha=2 * p["alpha"], kernel=RBF(p["length_scale"]))
+    targets = small.targets - p["intercept"]
+    model.fit(np.vstack([small.X, small.X * sign]), np.vstack([targets, targets]))
+    expected = distiller.make_predictor().predict(X)
+    assert_allclose(model.predict(X) + p["intercept"], expected, atol=1e-5)
+    mirrored = X * sign
+    assert_allclose(distiller.make_predictor().predict(mirrored), expected, atol=1e-9)
+    assert_allclose(distiller.transform(mirrored), distiller.transform(X), atol=1e-9)
+    assert_allclose(distiller.kernel_.n_odd, 3)
+
+
+def test_frames_keep_their_names_in_the_predictor():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    distiller = DatasetDistiller(8, kernel="mirror_rbf", max_iter=5, random_state=0).fit(frame, Y)
+    found = distiller.distilled_.make_predictor().predict(frame)
+    assert_allclose(found, distiller.make_predictor().predict(frame), atol=1e-5)
 
 
 def test_one_gamma_is_enough_in_the_users_own_units():
@@ -101,6 +126,9 @@ GOOD = {"kernel": "rbf", "alpha": 1e-6, "intercept": [0.0], "length_scale": [1.0
         ({"kernel": "ntk"}, ValueError, "kernel='ntk'; use one of"),
         ({"kernel": "rbf"}, ValueError, "needs the keys"),
         ({**GOOD, "gamma": 1}, ValueError, "needs the keys"),
+        ({**GOOD, "kernel": "mirror_rbf"}, ValueError, "needs the keys"),
+        ({**GOOD, "kernel": "mirror_rbf", "n_odd": 2}, ValueError, "n_odd=2; it must be"),
+        ({**GOOD, "kernel": "mirror_rbf", "n_odd": 0.5}, ValueError, "n_odd=0.5; it must be"),
         ({**GOOD, "length_scale": [1.0, 2.0]}, ValueError, r"shape \(2,\)"),
     ],
 )

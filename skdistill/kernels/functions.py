@@ -19,8 +19,8 @@ from sklearn.metrics.pairwise import manhattan_distances
 
 from .. import _torch as torch
 
-KERNELS = ("rbf", "laplacian", "linear", "polynomial", "nngp", "ntk")
-_PARAMETERS = {"nngp": {"depth": 3}, "ntk": {"depth": 3}}
+KERNELS = ("rbf", "mirror_rbf", "laplacian", "linear", "polynomial", "nngp", "ntk")
+_DEPTH = 3  # of nngp and ntk
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,12 @@ class Kernel:
     name : str or callable
         One of `KERNELS`, or a function of arrays (a, d) and (b, d) that returns an (a, b) array.
     gamma : float
-        Coefficient of rbf, laplacian and polynomial.
+        Coefficient of rbf, mirror_rbf, laplacian and polynomial.
     degree, coef0 : float
         Of the polynomial kernel.
     params : dict
-        ``depth`` (number of hidden layers) of nngp and ntk; keyword arguments of a callable.
+        ``depth`` (number of hidden layers) of nngp and ntk; ``n_odd`` (number of last features that
+        change their sign together) of mirror_rbf; keyword arguments of a callable.
     """
 
     name: str | Callable
@@ -50,6 +51,11 @@ class Kernel:
         """Whether rows may be centred first, which float32 needs far from the origin."""
         return self.name in ("rbf", "laplacian")
 
+    @property
+    def n_odd(self) -> int:
+        """Last features whose common sign does not matter; 0 for all kernels but mirror_rbf."""
+        return self.params["n_odd"] if self.name == "mirror_rbf" else 0
+
     def __call__(self, A: Any, B: Any) -> Any:
         """Kernel matrix (a, b) of A (a, d) and B (b, d): a tensor like `A`.
 
@@ -59,6 +65,8 @@ class Kernel:
             return _from_callable(self.name, A, B, self.params)
         if self.name == "laplacian":
             return (_manhattan(A, B) * -self.gamma).exp_()
+        if self.name == "mirror_rbf":
+            return _mirror_rbf(A, B, self)
         return _FORMS[self.name](inner_products(A, B), _squares(A), _squares(B), self)
 
     def diagonal(self, A: Any) -> Any:
@@ -68,6 +76,8 @@ class Kernel:
         if self.name == "laplacian":
             return torch.ones_like(_squares(A))
         square = _squares(A)
+        if self.name == "mirror_rbf":
+            return (1 + (-4 * self.gamma * _squares(A[:, -self.n_odd :])).exp()) / 2
         return _FORMS[self.name](square[:, None].clone(), square, square[:1], self, True)[:, 0]
 
 
@@ -101,6 +111,16 @@ def _rbf(G, a2, b2, kernel, diagonal=False):
     if diagonal:
         return torch.ones_like(G)
     return squared_distances(G, a2, b2).mul_(-kernel.gamma).exp_()
+
+
+def _mirror_rbf(A: Any, B: Any, kernel: Kernel) -> Any:
+    """Mean of the RBF kernel over both signs of the last features."""
+    even = A.shape[1] - kernel.n_odd
+    distance = squared_distances(inner_products(A[:, :even], B[:, :even]), _squares(A), _squares(B))
+    shift = 2 * inner_products(A[:, even:], B[:, even:])
+    # |a - b|^2 and |a - Mb|^2; rounding can make them negative.
+    both = (distance - shift).clamp(min=0), (distance + shift).clamp(min=0)
+    return ((-kernel.gamma * both[0]).exp() + (-kernel.gamma * both[1]).exp()) / 2
 
 
 def squared_distances(G: Any, a2: Any, b2: Any) -> Any:
@@ -210,23 +230,40 @@ def resolve_kernel(
         value = float(gamma)
     else:
         raise ValueError(f"gamma={gamma!r} must be 'scale', 'auto', None or a positive number.")
-    if isinstance(kernel, str) and kernel in _PARAMETERS:
-        params = {**_PARAMETERS[kernel], **(kernel_params or {})}
-        if set(params) != set(_PARAMETERS[kernel]) or int(params["depth"]) != params["depth"]:
-            raise ValueError(
-                f"kernel_params={kernel_params!r} does not fit kernel={kernel!r}; it takes "
-                "{'depth': number of hidden layers}."
-            )
-        if params["depth"] < 1:
-            raise ValueError(f"kernel_params={kernel_params!r}: depth must be at least 1.")
+    if kernel in ("nngp", "ntk"):
+        what = "number of hidden layers"
+        params = _count(kernel, kernel_params, "depth", _DEPTH, math.inf, what)
         value = 1.0 / n_features
+    elif kernel == "mirror_rbf":
+        what = "number of last features whose common sign does not matter"
+        half = max(1, n_features // 2)
+        params = _count(kernel, kernel_params, "n_odd", half, n_features, what)
     elif callable(kernel):
         params = dict(kernel_params or {})
     elif kernel_params:
         raise ValueError(
-            f"kernel_params={kernel_params!r} is for callable kernels, 'nngp' and 'ntk'; "
+            f"kernel_params={kernel_params!r} is for callable kernels, 'mirror_rbf', 'nngp' and "
+            "'ntk'; "
             f"kernel={kernel!r} takes gamma, degree and coef0."
         )
     else:
         params = {}
     return Kernel(kernel, value, degree, coef0, params)
+
+
+def _count(
+    kernel: Any, kernel_params: dict | None, name: str, default: int, most: float, what: str
+) -> dict[str, int]:
+    """Check the one parameter of a kernel, a positive integer."""
+    params: dict[str, Any] = {name: default, **(kernel_params or {})}
+    value = params[name]
+    whole = isinstance(value, Real) and float(value).is_integer()
+    if set(params) != {name} or not whole:
+        raise ValueError(
+            f"kernel_params={kernel_params!r} does not fit kernel={kernel!r}; it takes "
+            f"{{{name!r}: {what}}}."
+        )
+    if not 1 <= value <= most:
+        bounds = "at least 1" if most == math.inf else f"from 1 to {most}, the number of features"
+        raise ValueError(f"kernel_params={kernel_params!r}: {name} must be {bounds}.")
+    return {name: int(value)}

@@ -307,8 +307,8 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def _check_mirror(self) -> None:
         if self.mirror and self.n_filters % 2:
             raise ValueError(
-                f"n_filters={self.n_filters!r} must be even with mirror={self.mirror!r}: half of the filters "
-                "are the other half mirrored."
+                f"n_filters={self.n_filters!r} must be even with mirror={self.mirror!r}: half "
+                "of the filters are the other half mirrored."
             )
         if self.mirror == "signed" and self.n_components % 2:
             raise ValueError(

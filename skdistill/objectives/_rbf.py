@@ -8,7 +8,15 @@ Everything that a ridge objective differentiates has the form :math:`\sum_{ij} D
     \nabla_V = 2 (W^T U - \mathrm{diag}(W^T 1) V), \qquad
     \frac{\partial}{\partial \log s_f} = -2 \sum_{ij} W_{ij} u_{if} (u_{if} - v_{jf})
 
-for :math:`u = s \circ z` and V in the scaled coordinates. Rows are worked off in tiles that stay in
+for :math:`u = s \circ z` and V in the scaled coordinates.
+
+If the common sign of the last, "odd", columns o shall not matter, k is the mean over both signs,
+:math:`e^{E} \cosh(2 u_o^T v_o)` with :math:`E = 2 u_e^T v_e - |u|^2 - |v|^2`. In these columns
+:math:`W^T U` and :math:`u_{if} v_{jf}` then take :math:`D \circ S` for W, where S has the
+hyperbolic sine in the place of the cosine. A kernel block is therefore a list, [K] or [K, S], one
+part for each group of columns, the even ones first.
+
+Rows are worked off in tiles that stay in
 the processor's cache, with every tile in the same memory.
 """
 
@@ -22,6 +30,13 @@ _TILE_ELEMENTS = 2**19  # of the kernel or of the rows in a tile: two megabytes 
 _MIN_TILE_ROWS = 256
 
 
+def column_groups(width: int, n_odd: int) -> tuple[slice, ...]:
+    """All columns, or the even and the odd ones."""
+    if n_odd == 0:
+        return (slice(None),)
+    return slice(width - n_odd), slice(width - n_odd, None)
+
+
 class ScaledRows:
     """Rows ``u = s z`` that are never written down: the scale goes to the support instead.
 
@@ -32,10 +47,13 @@ class ScaledRows:
     scale : Tensor of shape (d,) or (1,)
     V : Tensor of shape (m, d)
         Support in scaled coordinates.
+    n_odd : int
+        Last columns whose common sign does not matter.
     """
 
-    def __init__(self, rows: Any, scale: Any, V: Any) -> None:
+    def __init__(self, rows: Any, scale: Any, V: Any, n_odd: int) -> None:
         self.rows, self.scale = rows, scale
+        self.columns = column_groups(V.shape[1], n_odd)
         self._factor = (2 * scale * V).T
         self._offset = torch.linalg.vecdot(V, V).neg()[None, :]
 
@@ -46,11 +64,29 @@ class ScaledRows:
             return torch.linalg.vector_norm(z, dim=1).mul_(self.scale).square_()
         return z.square() @ self.scale.square()
 
-    def kernel(self, start: int, stop: int, out: Any) -> Any:
-        """Kernel block (stop - start, m) of some rows and the support, written to `out`."""
-        torch.addmm(self._offset, self.rows[start:stop], self._factor, out=out)
-        # Rounding can make a distance negative; far from the origin that would be felt.
-        return out.sub_(self.squares(start, stop)[:, None]).clamp_(max=0).exp_()
+    def kernel(self, start: int, stop: int, out: list[Any]) -> None:
+        """Kernel block of some rows and the support, written to the parts of `out`."""
+        z, columns = self.rows[start:stop], self.columns
+        torch.addmm(self._offset, z[:, columns[0]], self._factor[columns[0]], out=out[0])
+        out[0].sub_(self.squares(start, stop)[:, None])
+        if len(out) > 1:
+            torch.mm(z[:, columns[1]], self._factor[columns[1]], out=out[1])
+        _exponentiate(out)
+
+    def trace(self, weight: Any) -> tuple[Any, Any]:
+        """Weighted sum of ``k(u, u)`` over the rows, and its gradient in the log scales."""
+        gradient = torch.zeros_like(self.scale)
+        if len(self.columns) == 1:
+            return weight.sum(), gradient
+        odd = self.columns[1]
+        squares = (self.rows * self.scale)[:, odd].square()
+        mirrored = weight * (-4 * squares.sum(1)).exp()
+        of_odd = -4 * (mirrored @ squares)
+        if len(self.scale) == 1:
+            gradient += of_odd.sum()
+        else:
+            gradient[odd] = of_odd
+        return (weight.sum() + mirrored.sum()) / 2, gradient
 
     def tiles(self) -> list[tuple[int, int]]:
         """Ranges of rows that are worked off together, small enough for a core's cache."""
@@ -59,10 +95,37 @@ class ScaledRows:
         return [(i, min(len(self.rows), i + size)) for i in range(0, len(self.rows), size)]
 
 
-def rbf(U: Any, V: Any) -> Any:
+def _exponentiate(parts: list[Any]) -> None:
+    """From E, or E and ``2 u_o.v_o``, to a kernel block, in place."""
+    if len(parts) == 1:
+        # Rounding can make a distance negative; far from the origin that would be felt.
+        parts[0].clamp_(max=0).exp_()
+        return
+    K, S = parts
+    K.add_(S)
+    S.mul_(-2).add_(K)
+    K.clamp_(max=0).exp_()
+    S.clamp_(max=0).exp_()
+    # The kernels at either sign, to be averaged and subtracted.
+    K.add_(S).mul_(0.5)
+    S.neg_().add_(K)
+
+
+def rbf_parts(U: Any, V: Any, n_odd: int) -> list[Any]:
+    """Kernel block of two blocks of scaled rows, parts (a, b)."""
+    columns = column_groups(V.shape[1], n_odd)
+    offset = torch.linalg.vecdot(V, V).neg()[None, :]
+    parts = [torch.addmm(offset, U[:, columns[0]], V[:, columns[0]].T, alpha=2)]
+    parts[0].sub_(torch.linalg.vecdot(U, U)[:, None])
+    if n_odd:
+        parts.append((U[:, columns[1]] @ V[:, columns[1]].T).mul_(2))
+    _exponentiate(parts)
+    return parts
+
+
+def rbf(U: Any, V: Any, n_odd: int = 0) -> Any:
     """Kernel matrix (a, b) of two blocks of scaled rows."""
-    K = torch.addmm(torch.linalg.vecdot(V, V).neg()[None, :], U, V.T, alpha=2)
-    return K.sub_(torch.linalg.vecdot(U, U)[:, None]).clamp_(max=0).exp_()
+    return rbf_parts(U, V, n_odd)[0]
 
 
 class Workspace:
@@ -99,17 +162,21 @@ class Pullback:
         self._per_feature = len(rows.scale) > 1
         self._of_scale = torch.zeros_like(rows.scale) if learn_scale else None
 
-    def add(self, start: int, stop: int, W: Any) -> None:
-        """Add a tile; `W` (stop - start, m) is the kernel's derivative times the kernel."""
-        z = self._rows.rows[start:stop]
-        self._products.addmm_(W.T, z)
+    def add(self, start: int, stop: int, D: Any, parts: list[Any]) -> None:
+        """Add a tile: the derivative D (stop - start, m) and the kernel block, which is spent."""
+        z, scale = self._rows.rows[start:stop], self._rows.scale
+        for W, columns in zip(parts, self._rows.columns, strict=True):
+            W.mul_(D)
+            self._products[:, columns].addmm_(W.T, z[:, columns])
+            if self._of_scale is not None and self._per_feature:
+                products = (W @ self._V[:, columns]).mul_(z[:, columns])
+                self._of_scale[columns] -= scale[columns] * products.sum(0)
+        W = parts[0]
         self._sums += W.sum(0)
         if self._of_scale is None:
             return
         if self._per_feature:
-            scale = self._rows.scale
             self._of_scale += scale.square() * (W.sum(1) @ z.square())
-            self._of_scale -= scale * (W @ self._V).mul_(z).sum(0)
         else:  # sum_ij W_ij u_i.v_j follows from the products, see `gradients`
             self._of_scale += W.sum(1) @ self._rows.squares(start, stop)
 
@@ -124,6 +191,10 @@ class Pullback:
         return 2 * (products - self._sums[:, None] * V), of_scale
 
 
-def support_gradient(H: Any, V: Any) -> Any:
-    """Gradient in V of ``sum_jk H_jk k(v_j, v_k)``, given ``H * K_SS`` symmetric, (m, m)."""
-    return 4 * (H @ V - H.sum(1, keepdim=True) * V)
+def support_gradient(D: Any, parts: list[Any], n_odd: int, V: Any) -> Any:
+    """Gradient in V of ``sum_jk D_jk k(v_j, v_k)``, D symmetric, given the kernel block of V."""
+    products = torch.empty_like(V)
+    for part, columns in zip(parts, column_groups(V.shape[1], n_odd), strict=True):
+        torch.mm(D * part, V[:, columns], out=products[:, columns])
+    sums = (D * parts[0]).sum(1, keepdim=True)
+    return 4 * (products - sums * V)

@@ -11,7 +11,15 @@ from typing import Any
 from .. import _torch as torch
 from ..support import Support
 from ._labels import LabelSystem, cholesky_solve
-from ._rbf import Pullback, ScaledRows, Workspace, rbf, support_gradient
+from ._rbf import (
+    Pullback,
+    ScaledRows,
+    Workspace,
+    column_groups,
+    rbf,
+    rbf_parts,
+    support_gradient,
+)
 from .base import Batch
 
 
@@ -22,20 +30,23 @@ class RBFSteps:
     ----------
     learn_scale : bool
         Whether gradients in the kernel scales are wanted.
+    n_odd : int
+        Last coordinates whose common sign does not matter.
     """
 
-    def __init__(self, learn_scale: bool) -> None:
-        self._learn_scale = learn_scale
+    def __init__(self, learn_scale: bool, n_odd: int = 0) -> None:
+        self._learn_scale, self._n_odd = learn_scale, n_odd
         self._memory = Workspace()
 
     def kernel(self, rows: Any, support: Support) -> Any:
         """Kernel block (k, m) of coordinates and the support, in the support's float type."""
         # The product is in the wider type already: a copy of the rows in it would be one too many.
-        return rbf((rows * support["log_scale"].exp()).to(support.rows.dtype), support.rows)
+        scaled = (rows * support["log_scale"].exp()).to(support.rows.dtype)
+        return rbf(scaled, support.rows, self._n_odd)
 
     def support_kernel(self, support: Support) -> Any:
         """Kernel matrix (m, m) of the support."""
-        return rbf(support.rows, support.rows)
+        return rbf(support.rows, support.rows, self._n_odd)
 
     def solved(
         self, support: Support, batch: Batch, weight: Any, mu: float
@@ -45,24 +56,23 @@ class RBFSteps:
         # The best intercept is a weighted mean, and weights that undo the bias of a draw sum to 1
         # in expectation alone: without the division no envelope theorem holds.
         root = (weight / weight.sum()).sqrt()
-        K = self._memory.take("K", (len(root), len(V)), V)
-        for start, stop in rows.tiles():
-            rows.kernel(start, stop, K[start:stop]).mul_(root[start:stop, None])
-        # From here on K is V^1/2 K: the weights then enter each product once.
+        parts = self._weighted(rows, root, V)
+        K = parts[0]
         targets = batch.targets * root[:, None]
-        K_SS = self.support_kernel(support)
+        parts_SS = rbf_parts(V, V, self._n_odd)
+        K_SS = parts_SS[0]
         system = LabelSystem(K.T @ K, K.T @ targets, K.T @ root, root @ targets, K_SS)
         a, b = system.solve(mu)
         R = torch.addmm(torch.outer(root, b).sub_(targets), K, a)
         pullback = Pullback(rows, V, self._learn_scale)
         for start, stop in rows.tiles():
-            W = self._memory.take("W", (stop - start, len(V)), V)
-            torch.mm(R[start:stop], a.T, out=W).mul_(K[start:stop])
-            pullback.add(start, stop, W)
-        weighted_gram = (a @ a.T).mul_(K_SS)
-        value = 0.5 * R.square().sum() + 0.5 * mu * weighted_gram.sum()
+            D = self._memory.take("D", (stop - start, len(V)), V)
+            torch.mm(R[start:stop], a.T, out=D)
+            pullback.add(start, stop, D, [part[start:stop] for part in parts])
+        gram = a @ a.T
+        value = 0.5 * R.square().sum() + 0.5 * mu * (gram * K_SS).sum()
         gradients = self._gradients(pullback)
-        gradients["rows"] += support_gradient(weighted_gram.mul_(mu / 2), V)
+        gradients["rows"] += support_gradient(gram.mul_(mu / 2), parts_SS, self._n_odd, V)
         return value, gradients
 
     def direct(
@@ -74,27 +84,29 @@ class RBFSteps:
         of_dual, of_intercept = torch.zeros_like(a), torch.zeros_like(b)
         for start, stop in rows.tiles():
             shape = (stop - start, len(V))
-            K = rows.kernel(start, stop, self._memory.take("K tile", shape, V))
-            F = torch.addmm(b, K, a)
+            parts = self._block("tile", shape, V)
+            rows.kernel(start, stop, parts)
+            F = torch.addmm(b, parts[0], a)
             R = head(F, batch.targets[start:stop], weight[start:stop])
-            of_dual.addmm_(K.T, R)
+            of_dual.addmm_(parts[0].T, R)
             of_intercept += R.sum(0)
-            W = torch.mm(R, a.T, out=self._memory.take("W", shape, V)).mul_(K)
-            pullback.add(start, stop, W)
+            D = torch.mm(R, a.T, out=self._memory.take("D", shape, V))
+            pullback.add(start, stop, D, parts)
         return {**self._gradients(pullback), "dual": of_dual, "intercept": of_intercept}
 
     def labelled(
         self, support: Support, batch: Batch, weight: Any, ridge: float, head: Any
     ) -> dict[str, Any]:
         """Gradients of a loss of ``K (K_SS + ridge I)^-1 Y``, also in the labels Y."""
-        K_SS = self.support_kernel(support)
+        parts_SS = rbf_parts(support.rows, support.rows, self._n_odd)
+        K_SS = parts_SS[0]
         a = cholesky_solve(K_SS, support.labels, ridge)
         nothing = torch.zeros_like(a[0])
         gradients = self.direct(support, a, nothing, batch, weight, head)
         of_labels = cholesky_solve(K_SS, gradients["dual"], ridge)
         outer = of_labels @ a.T
-        H = (outer + outer.T).mul_(K_SS).mul_(-0.5)
-        gradients["rows"] += support_gradient(H, support.rows)
+        D = (outer + outer.T).mul_(-0.5)
+        gradients["rows"] += support_gradient(D, parts_SS, self._n_odd, support.rows)
         gradients["labels"] = of_labels
         return gradients
 
@@ -103,26 +115,42 @@ class RBFSteps:
     ) -> tuple[Any, dict[str, Any]]:
         """Mean squared distance of the rows' features from the span of the support's."""
         V, rows = support.rows, self._scaled(support, batch)
-        root = weight.sqrt()
-        K = self._memory.take("K", (len(root), len(V)), V)
-        for start, stop in rows.tiles():
-            rows.kernel(start, stop, K[start:stop]).mul_(root[start:stop, None])
-        K_SS = self.support_kernel(support)
+        parts = self._weighted(rows, weight.sqrt(), V)
+        K = parts[0]
+        parts_SS = rbf_parts(V, V, self._n_odd)
         eye = torch.eye(len(V), dtype=V.dtype, device=V.device)
-        inverse = cholesky_solve(K_SS, eye, ridge)
+        inverse = cholesky_solve(parts_SS[0], eye, ridge)
+        A = K.T @ K
         pullback = Pullback(rows, V, self._learn_scale)
         for start, stop in rows.tiles():
-            W = self._memory.take("W", (stop - start, len(V)), V)
-            torch.mm(K[start:stop], inverse, out=W).mul_(K[start:stop]).mul_(-2)
-            pullback.add(start, stop, W)
-        A = K.T @ K
+            D = self._memory.take("D", (stop - start, len(V)), V)
+            torch.mm(K[start:stop], inverse, out=D).mul_(-2)
+            pullback.add(start, stop, D, [part[start:stop] for part in parts])
         gradients = self._gradients(pullback)
-        H = (inverse @ A @ inverse).mul_(K_SS)
-        gradients["rows"] += support_gradient((H + H.T) / 2, V)
-        return weight.sum() - (inverse * A).sum(), gradients
+        D = inverse @ A @ inverse
+        gradients["rows"] += support_gradient((D + D.T) / 2, parts_SS, self._n_odd, V)
+        total, of_scale = rows.trace(weight)
+        if self._learn_scale:
+            gradients["log_scale"] += of_scale
+        return total - (inverse * A).sum(), gradients
 
     def _scaled(self, support: Support, batch: Batch) -> ScaledRows:
-        return ScaledRows(batch.rows, support["log_scale"].exp(), support.rows)
+        return ScaledRows(batch.rows, support["log_scale"].exp(), support.rows, self._n_odd)
+
+    def _block(self, name: str, shape: tuple[int, int], like: Any) -> list[Any]:
+        """Memory for a kernel block."""
+        count = len(column_groups(like.shape[1], self._n_odd))
+        return [self._memory.take(f"{name} {i}", shape, like) for i in range(count)]
+
+    def _weighted(self, rows: ScaledRows, root: Any, V: Any) -> list[Any]:
+        """Kernel block times the roots of weights, which then enter each product once."""
+        parts = self._block("batch", (len(root), len(V)), V)
+        for start, stop in rows.tiles():
+            tile = [part[start:stop] for part in parts]
+            rows.kernel(start, stop, tile)
+            for part in tile:
+                part.mul_(root[start:stop, None])
+        return parts
 
     def _gradients(self, pullback: Pullback) -> dict[str, Any]:
         of_rows, of_scale = pullback.gradients()

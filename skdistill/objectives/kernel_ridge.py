@@ -18,6 +18,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from .. import _torch as torch
+from ..kernels import KERNELS
 from ..support import Support
 from . import _gram
 from ._autograd import AutogradSteps
@@ -101,11 +102,13 @@ class KernelRidge(Objective):
         if callable(context.kernel.name):
             raise ValueError(
                 f"kernel={context.kernel.name!r} is a callable, which has no gradient in the rows; "
-                "use 'rbf', 'laplacian', 'linear', 'polynomial', 'nngp' or 'ntk'."
+                f"use one of {KERNELS}."
             )
-        rbf = context.kernel.name == "rbf"
+        rbf = context.kernel.name in ("rbf", "mirror_rbf")
         self._learn_scale = rbf and context.learn_kernel
-        self._steps: Any = RBFSteps(self._learn_scale) if rbf else AutogradSteps(context.kernel)
+        self._steps: Any = AutogradSteps(context.kernel)
+        if rbf:
+            self._steps = RBFSteps(self._learn_scale, context.kernel.n_odd)
         self._ridges = context.ridges if self.reg == "auto" else (float(self.reg),)
         self._label_ridge = LABEL_RIDGE if self.reg == "auto" else float(self.reg)
         by_classes = self.loss == "auto" and context.kind == "classes"

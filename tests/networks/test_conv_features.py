@@ -188,9 +188,7 @@ def test_moments_count_mirror_images():
     found = fitted(X, mirror="signed").map_
     pooled_map = conv_features.replace(found, center=None, components=None)
     pooled = pooled_map.on("cpu", torch.float64)(torch.from_numpy(np.concatenate([X, mirrored])))
-    mean, covariance = conv_features._moments(
-        pooled_map, X, np.arange(len(X)), torch.device("cpu")
-    )
+    mean, covariance = conv_features._moments(pooled_map, X, np.arange(len(X)), torch.device("cpu"))
     for group, of_group in enumerate(pooled.numpy().transpose(1, 0, 2)):
         np.testing.assert_allclose(mean[group], of_group.mean(0), atol=1e-12)
         expected = np.cov(of_group, rowvar=False, bias=True)
