@@ -14,7 +14,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 
 from skdistill import DatasetDistiller, DistilledData, SensitivityCoreset
-from skdistill.objectives import AnalyticRidge, DistributionMatching, KernelRidge
+from skdistill.networks import ConvFeatures
+from skdistill.objectives import (
+    AnalyticRidge,
+    DistributionMatching,
+    GradientMatching,
+    KernelRidge,
+    TrajectoryMatching,
+)
 from skdistill.objectives.base import Objective
 
 rng = np.random.default_rng(0)
@@ -121,6 +128,15 @@ def test_the_ends_of_the_mixing_are_allowed(value):
 )
 def test_image_shapes(shape, message):
     refuses(message, image_shape=shape)
+
+
+@pytest.mark.parametrize("technique", [DistributionMatching, GradientMatching, TrajectoryMatching])
+def test_frozen_features_are_no_networks(technique):
+    refuses(
+        r"network=ConvFeatures\(\) is one frozen feature map.*FeatureRegression\(network",
+        error=TypeError,
+        objective=technique(network=ConvFeatures()),
+    )
 
 
 @pytest.mark.parametrize("name", ["init", "objective"])

@@ -44,6 +44,7 @@ NETWORKS = {
     "convnet": ConvNet(4, activation="tanh"),
     "map": ConvFeatures(n_filters=6, patch_size=2, stride=1, n_components=12, random_state=0),
 }
+NETWORKS["signed map"] = clone(NETWORKS["map"]).set_params(mirror="signed")
 
 
 def make(network, kind="classes", q=3, m=6, **options):
@@ -92,7 +93,10 @@ def oracle(objective, support, batch, weights, n_networks):
 
     def k(a, b):
         if objective._map is not None:
-            return float((-objective.gamma * (a[0] - b[0]).square().sum()).exp())
+            n_odd = objective._map.n_odd_
+            sign = torch.tensor([1.0] * (len(b[0]) - n_odd) + [-1.0] * n_odd, dtype=F64)
+            distances = [(a[0] - other).square().sum() for other in (b[0], b[0] * sign)]
+            return float(sum((-objective.gamma * d).exp() for d in distances) / 2)
         return sum(float(u @ v) for u, v in zip(a, b, strict=True)) / n_networks
 
     of_support = [phi(row) for row in support.rows]
@@ -122,6 +126,7 @@ def oracle(objective, support, batch, weights, n_networks):
         ("convnet", "random", 2),
         ("convnet", "trained", 2),
         ("map", "random", 1),
+        ("signed map", "random", 1),
     ],
 )
 def test_loss_is_that_of_loops(name, pool, n_networks, loss):
@@ -232,6 +237,22 @@ def test_predictor_is_ridge_regression_on_features():
     outputs = stored.predict(batch.rows.numpy(), CPU)
     np.testing.assert_allclose(outputs, expected, atol=1e-4, rtol=1e-4)
     assert all(isinstance(p, np.ndarray) for p in stored.params.values())
+
+
+def test_mirror_images_are_predicted_alike():
+    objective, support, batch, _ = make(NETWORKS["signed map"])
+    assert objective._map.n_odd_ == 6
+    mirrored = batch.rows.reshape(-1, *IMAGE).flip(-1).reshape(batch.rows.shape)
+    assert (
+        float((objective._map.transform(mirrored) - objective._map.transform(batch.rows)).max())
+        > 0.1
+    )
+    stored = pickle.loads(pickle.dumps(objective.stored_predictor(support)))
+    for rows in (batch.rows, mirrored):
+        expected = objective.predictor(support)(rows)
+        torch.testing.assert_close(objective.predictor(support)(batch.rows), expected)
+        outputs = stored.predict(rows.numpy(), CPU)
+        np.testing.assert_allclose(outputs, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_importances_of_many_rows_take_two_networks():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import prod
+from numbers import Integral
 from typing import Any
 
 from .. import _torch as torch
@@ -124,3 +125,39 @@ def check_option(owner: Any, name: str, allowed: tuple) -> None:
         raise ValueError(
             f"{name}={value!r} of {type(owner).__name__} is unknown; use one of {allowed}."
         )
+
+
+def check_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int] | None:
+    """Check a parameter `image_shape`; None stays None.
+
+    Parameters
+    ----------
+    image_shape : sequence of int or None
+        Channels, height and width.
+    n_features : int
+
+    Returns
+    -------
+    tuple of int or None
+
+    Raises
+    ------
+    ValueError
+        If these are not three positive integers of product `n_features`.
+    """
+    if image_shape is None:
+        return None
+    sides = tuple(image_shape) if hasattr(image_shape, "__iter__") else (image_shape,)
+    if not (len(sides) == 3 and all(isinstance(n, Integral) and int(n) >= 1 for n in sides)):
+        raise ValueError(
+            f"image_shape={image_shape!r} must be three positive integers, (channels, height, "
+            "width), such as (3, 32, 32)."
+        )
+    channels, height, width = map(int, sides)
+    if channels * height * width != n_features:
+        raise ValueError(
+            f"image_shape={image_shape!r} has {channels * height * width} values, but X has "
+            f"{n_features} features; rows are images flattened by images.reshape(len(images), -1), "
+            "channels first."
+        )
+    return channels, height, width

@@ -3,50 +3,14 @@
 from __future__ import annotations
 
 import sys
-from numbers import Integral
 from typing import Any
 
-from ._architecture import Architecture
+from ._architecture import Architecture, check_image_shape
 from ._module import ModuleArchitecture
 from .convnet import ConvNet
 from .mlp import MLP
 
 NETWORKS = {"mlp": MLP, "convnet": ConvNet}
-
-
-def check_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int] | None:
-    """Check a parameter `image_shape`; None stays None.
-
-    Parameters
-    ----------
-    image_shape : sequence of int or None
-        Channels, height and width.
-    n_features : int
-
-    Returns
-    -------
-    tuple of int or None
-
-    Raises
-    ------
-    ValueError
-        If these are not three positive integers of product `n_features`.
-    """
-    if image_shape is None:
-        return None
-    numbers = all(isinstance(side, Integral) and int(side) >= 1 for side in image_shape)
-    if not (len(image_shape) == 3 and numbers):
-        raise ValueError(
-            f"image_shape={image_shape!r} must be three positive integers, (channels, height, "
-            "width)."
-        )
-    channels, height, width = map(int, image_shape)
-    if channels * height * width != n_features:
-        raise ValueError(
-            f"image_shape={image_shape!r} has {channels * height * width} values, but X has "
-            f"{n_features} features."
-        )
-    return channels, height, width
 
 
 def build(
@@ -97,6 +61,12 @@ def build(
         network = NETWORKS[network]()
     if hasattr(network, "make_architecture") and not isinstance(network, type):
         return network.make_architecture(n_features, image_shape, n_outputs)
+    if hasattr(network, "torch_function"):
+        raise TypeError(
+            f"network={network!r} is one frozen feature map, but networks that can be drawn afresh "
+            "are needed; use ConvNet(), keep the map with FeatureRegression(network=...), the only "
+            "technique that takes one, or put it before the distiller in a pipeline."
+        )
     _refuse_module(network)
     if not callable(network):
         raise TypeError(

@@ -6,7 +6,6 @@ about the same place. They are fitted without labels in seconds.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
@@ -20,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _torch as torch
 from .._device import for_each_block, resolve_device
+from ._architecture import check_image_shape
 from ._feature_map import FeatureMap, pooling
 from ._filters import (
     KMEANS_STEPS,
@@ -197,7 +197,7 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self._validate_params()
         self._check_mirror()
         X = validate_data(self, X, dtype="numeric", ensure_min_samples=2)
-        shape = self._resolve_shape(X.shape[1])
+        shape = check_image_shape(self.image_shape, X.shape[1]) or (1, 1, X.shape[1])
         device = resolve_device(self.device)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         generator = torch.Generator().manual_seed(seed)
@@ -286,23 +286,6 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         pool = pooling(positions[0], self.n_cells), pooling(positions[1], self.n_cells)
         mirror = self.mirror if isinstance(self.mirror, str) else bool(self.mirror)
         return FeatureMap(shape, kernels, bias, epsilon, self.stride, self.threshold, pool, mirror)
-
-    def _resolve_shape(self, n_features: int) -> tuple[int, int, int]:
-        if self.image_shape is None:
-            return 1, 1, n_features
-        shape = tuple(self.image_shape)
-        if len(shape) != 3 or not all(isinstance(n, Integral) and n > 0 for n in shape):
-            raise ValueError(
-                f"image_shape={self.image_shape!r} must be three positive integers: channels, "
-                "height and width, such as (3, 32, 32)."
-            )
-        if math.prod(shape) != n_features:
-            raise ValueError(
-                f"image_shape={self.image_shape!r} makes {math.prod(shape)} features, but X has "
-                f"{n_features}; rows are images flattened by images.reshape(len(images), -1), "
-                "channels first."
-            )
-        return int(shape[0]), int(shape[1]), int(shape[2])
 
     def _check_mirror(self) -> None:
         if self.mirror and self.n_filters % 2:

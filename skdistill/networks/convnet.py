@@ -19,6 +19,7 @@ from ._architecture import (
     LayeredArchitecture,
     Parameters,
     activate,
+    check_image_shape,
     check_option,
     initial_layer,
 )
@@ -114,6 +115,7 @@ class ConvNet(BaseEstimator):
         Architecture
             Pure functions of stacked parameters.
         """
+        image_shape = check_image_shape(image_shape, n_features)
         if image_shape is None:
             raise ValueError(
                 "ConvNet needs images, but rows are plain vectors: give image_shape=(channels, "

@@ -5,7 +5,8 @@ With features :math:`\phi` and m learnt rows S of labels Y, c a fixed offset of 
 .. math:: f(x) = c + k_{xS} (K_{SS} + \lambda I)^{-1} (Y - c) ,
 
 where k is the inner product of features, averaged over networks, or for one frozen map of rows of
-length 1 the Gaussian :math:`\exp(-\gamma |\phi(x) - \phi(s)|^2)`.
+length 1 the Gaussian :math:`\exp(-\gamma |\phi(x) - \phi(s)|^2)`, averaged over the sign of the
+features that change it in a mirror image.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sklearn.frozen import FrozenEstimator
 from .. import _torch as torch
 from .._device import for_each_block
 from .._rows import as_tensor
+from ..kernels import Kernel
 from ..networks import build
 from ..networks._architecture import Parameters
 from ._labels import cholesky_solve
@@ -29,6 +31,9 @@ from .base import Context
 BLOCK_ROWS = {"cpu": 1024, "cuda": 2048}  # whose features are computed at a time
 UPLOAD_ROWS = 8192  # that are on a device at a time
 MAP_BLOCK_ROWS = {"cpu": 64, "cuda": 2048}  # of a frozen map, whose responses leave a CPU's cache
+
+
+PRODUCTS = Kernel("linear")
 
 
 class NetworkFeatures:
@@ -57,6 +62,10 @@ class NetworkFeatures:
         """Rows to work on at a time."""
         return BLOCK_ROWS[device.type]
 
+    def kernel(self, gamma: float) -> Kernel:
+        """Kernel of the features; `gamma` is for frozen maps."""
+        return PRODUCTS
+
     def __call__(self, params: Parameters, rows: Any) -> Any:
         """Features (b, count * n_hidden) of rows (b, d)."""
         found = self.architecture.features(params, rows)
@@ -83,6 +92,13 @@ class FrozenFeatures:
     def block_rows(self, device: Any) -> int:
         """Rows to work on at a time."""
         return MAP_BLOCK_ROWS[device.type]
+
+    def kernel(self, gamma: float) -> Kernel:
+        """Kernel of the features."""
+        n_odd = getattr(self._transformer, "n_odd_", 0)
+        if n_odd:
+            return Kernel("mirror_rbf", gamma, params={"n_odd": n_odd})
+        return Kernel("rbf", gamma)
 
     def __call__(self, params: Parameters, rows: Any) -> Any:
         """Features (b, p) of rows (b, d); there are no parameters."""
@@ -149,22 +165,13 @@ def features_of(
     return torch.cat(parts)
 
 
-def kernel(F: Any, G: Any, gamma: float | None) -> Any:
-    """Kernel (a, b) of features (a, f) and (b, f): Gaussian, or their products for gamma None."""
-    products = F @ G.T
-    if gamma is None:
-        return products
-    squares = F.square().sum(1)[:, None] + G.square().sum(1)
-    return (-gamma * (squares - 2 * products).clamp_min(0)).exp()
-
-
-def solve_dual(F: Any, labels: Any, reg: float, gamma: float | None) -> Any:
+def solve_dual(F: Any, labels: Any, reg: float, kernel: Kernel) -> Any:
     """Coefficients (m, q) for features (m, f) of learnt rows and labels less their offset.
 
     Solved in float64: the ridge is small. `reg` is relative to the mean of the kernel's diagonal.
     """
     F = F.double()
-    K = kernel(F, F, gamma)
+    K = kernel(F, F)
     jitter = reg * float(K.detach().diagonal().mean()) + 1e-300
     return cholesky_solve(K, labels.double(), jitter).to(labels.dtype)
 
@@ -182,7 +189,7 @@ class FeatureRidge:
         Features of the learnt rows.
     dual : float32 ndarray of shape (m, q)
     offset : float
-    gamma : float or None
+    kernel : Kernel
     """
 
     features: Features
@@ -190,7 +197,7 @@ class FeatureRidge:
     of_support: np.ndarray
     dual: np.ndarray
     offset: float
-    gamma: float | None
+    kernel: Kernel
 
     def predict(self, rows: np.ndarray, device: Any) -> np.ndarray:
         """Compute outputs (k, q), float64, of rows (k, d) in coordinates, on a device."""
@@ -209,7 +216,7 @@ class FeatureRidge:
                 self.features,
                 params,
                 block,
-                lambda F: kernel(F, of_support, self.gamma) @ dual + self.offset,
+                lambda F: self.kernel(F, of_support) @ dual + self.offset,
             )
             out[i : i + UPLOAD_ROWS] = outputs.double().cpu().numpy()
         return out

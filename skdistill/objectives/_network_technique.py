@@ -20,7 +20,7 @@ from ..networks import Architecture, NetworkClassifier
 from ..networks._architecture import Parameters
 from ..networks.augmentation import Augmentation, make_augmentation
 from ..support import Support
-from ._features import NetworkFeatures, features_of, solve_dual
+from ._features import PRODUCTS, NetworkFeatures, features_of, solve_dual
 from .base import Context, Objective, Stage
 
 JUDGES = 2  # random networks that importances are taken with
@@ -74,7 +74,7 @@ class NetworkTechnique(Objective):
         mean = labels.mean(0)
         F = features_of(self._features, self._judges, self.rows(support).detach().float())
         # The dual coefficients on features are m x q numbers; on the networks' outputs f x q.
-        weight = F.T @ solve_dual(F, labels - mean, RIDGE, None)
+        weight = F.T @ solve_dual(F, labels - mean, RIDGE, PRODUCTS)
 
         def predict(rows: Any) -> Any:
             return features_of(

@@ -21,6 +21,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from .. import _torch as torch
+from ..kernels import Kernel
 from ..support import Support
 from ._features import (
     FeatureRidge,
@@ -30,7 +31,6 @@ from ._features import (
     check_feature_map,
     features_of,
     is_feature_map,
-    kernel,
     solve_dual,
 )
 from ._pool import Pool, RandomPool, TrainedPool
@@ -60,7 +60,8 @@ class FeatureRegression(Objective):
         ``(input_shape, n_outputs) -> torch.nn.Module`` makes networks of your own, whose features
         are the inputs of their last linear layer. :class:`~skdistill.networks.ConvFeatures`, not
         fitted, is one frozen map for all steps: it is fitted on the real images, the learnt rows
-        stay images, and the kernel is the Gaussian one of features of length 1.
+        stay images, and the kernel is the Gaussian one of features of length 1; with
+        ``mirror="signed"`` it is averaged over the signs that tell an image from its mirror image.
 
     pool : {"random", "trained"}, default="random"
         "random" draws fresh networks in each step (RFAD). "trained" takes them from an online pool
@@ -158,11 +159,10 @@ class FeatureRegression(Objective):
         self._cross_entropy = self.loss == "cross_entropy" or (
             self.loss == "auto" and context.kind == "classes"
         )
-        self._gamma, self._map, self._pool, self._judges = None, None, None, {}
+        self._map, self._pool, self._judges = None, None, {}
         self._thorough = True
         if is_feature_map(self.network):
             self._map = check_feature_map(self.network, context)
-            self._gamma = float(self.gamma)
             return
         self._features = NetworkFeatures(self.network, context.n_features, context.image_shape, q)
         architecture = self._features.architecture
@@ -244,9 +244,10 @@ class FeatureRegression(Objective):
         """Loss of the ridge regression in this step's networks; see `Objective.batch_loss`."""
         params = {} if self._pool is None else self._pool.lend(support.rows.dtype)
         F = self._features(params, support.rows)
-        dual = solve_dual(F, support.labels - self._offset, self.reg, self._gamma)
+        kernel = self._kernel()
+        dual = solve_dual(F, support.labels - self._offset, self.reg, kernel)
         G = features_of(self._features, params, batch.rows)
-        outputs = kernel(G, F, self._gamma) @ dual + self._offset
+        outputs = kernel(G, F) @ dual + self._offset
         if self._cross_entropy:
             log_p = torch.log_softmax(outputs / support["log_temperature"].exp(), dim=1)
             return -(weights @ (log_p * batch.targets)).sum()
@@ -275,7 +276,7 @@ class FeatureRegression(Objective):
                 self._features,
                 params,
                 rows.to(F.dtype),
-                lambda G: kernel(G, F, self._gamma) @ dual + self._offset,
+                lambda G: self._kernel()(G, F) @ dual + self._offset,
             )
 
         return predict
@@ -285,7 +286,12 @@ class FeatureRegression(Objective):
         params, F, dual = self._solved(support, None)
         arrays = {name: p.cpu().numpy() for name, p in params.items()}
         return FeatureRidge(
-            self._features, arrays, F.cpu().numpy(), dual.cpu().numpy(), self._offset, self._gamma
+            self._features,
+            arrays,
+            F.cpu().numpy(),
+            dual.cpu().numpy(),
+            self._offset,
+            self._kernel(),
         )
 
     def temperature(self, support: Support) -> float:
@@ -301,4 +307,7 @@ class FeatureRegression(Objective):
         if isinstance(self._pool, TrainedPool):
             params = self._pool.trained(params, rows, labels)
         F = features_of(self._features, params, rows)
-        return params, F, solve_dual(F, labels, self.reg, self._gamma)
+        return params, F, solve_dual(F, labels, self.reg, self._kernel())
+
+    def _kernel(self) -> Kernel:
+        return self._features.kernel(float(self.gamma))

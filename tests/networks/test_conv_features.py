@@ -264,7 +264,7 @@ def test_size_of_the_map():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"image_shape": (1, 8, 9)}, "makes 72 features, but X has 126"),
+        ({"image_shape": (1, 8, 9)}, "has 72 values, but X has 126 features"),
         ({"image_shape": (8, 8)}, "three positive integers"),
         ({"filters": "gabor"}, "'filters' parameter"),
         ({"n_filters": 0}, "'n_filters' parameter"),

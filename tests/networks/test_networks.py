@@ -10,7 +10,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from skdistill.networks import MLP, ConvNet, build
+from skdistill.networks import MLP, ConvFeatures, ConvNet, build
 
 IMAGE = (2, 9, 14)
 D = 2 * 9 * 14
@@ -206,6 +206,9 @@ def test_parameters_can_be_searched():
         (3, None, TypeError, "network=3 must be"),
         ("convnet", None, ValueError, "give image_shape"),
         ("convnet", (1, 5, 5), ValueError, r"image_shape=\(1, 5, 5\) has 25 values"),
+        ("convnet", 5, ValueError, "image_shape=5 must be three positive integers"),
+        ("convnet", (1, 2), ValueError, r"image_shape=\(1, 2\) must be three"),
+        (ConvFeatures(), IMAGE, TypeError, r"network=ConvFeatures\(\) is one frozen feature map"),
         (nn.Linear(D, 3), None, TypeError, "pass a function that makes them"),
         (lambda shape, n: nn.Linear(D, 7), None, ValueError, r"it must be \(2, 3\)"),
         (lambda shape, n: None, None, TypeError, "must make a torch.nn.Module"),
@@ -226,6 +229,11 @@ def test_parameters_can_be_searched():
 def test_bad_networks_are_named(network, shape, error, message):
     with pytest.raises(error, match=message):
         build(network, D, shape, 3)
+
+
+def test_bad_image_shape_is_named_by_the_network_itself():
+    with pytest.raises(ValueError, match="image_shape=5 must be three positive integers"):
+        ConvNet().make_architecture(D, 5, 3)
 
 
 def test_features_need_a_linear_layer():
