@@ -238,7 +238,8 @@ default="rbf"
     ``distilled_.make_predictor()`` is the predictor in plain scikit-learn, made from the stored set
     alone. For the RBF kernel that is
     ``KernelRidge(alpha=alpha_, kernel=RBF(length_scale_)).fit(X, targets - intercept_)``, with the
-    ``RBF`` of `sklearn.gaussian_process.kernels`, and `intercept_` added to what it predicts.
+    ``RBF`` of `sklearn.gaussian_process.kernels`, and `intercept_` added to what it predicts. For
+    "mirror_rbf" the rows and their mirror images are fitted, at twice the ridge.
 
     With scikit-learn 1.9 or later ``set_callbacks(sklearn.callback.ProgressBar())`` shows the
     progress (of held-out parts too, one after the other), and other callbacks of `sklearn.callback`
