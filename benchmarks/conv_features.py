@@ -1,11 +1,12 @@
-"""Rows learnt in the space of frozen convolutional features: score, time and size.
+"""Rows learnt with frozen convolutional features: score, time and size.
 
-The features are fitted on training images without labels; `DatasetDistiller` learns rows of
-features; those of photographs also from a shifted copy of each image. What differs from the
-defaults was chosen on training images held out (`--validation`). CPU seconds are those of the
-process, over all its threads. The size of the feature map stands beside that of the rows, since the
-rows are of no use without it. CIFAR-10 is read from a file of JPEG copies, which lose some quality:
-compare only with runs on that file.
+The features are fitted on training images without labels. With `--rows features`, `KernelRidge`
+learns rows of features; those of photographs also from a shifted copy of each image. With `--rows
+pixels`, `FeatureRegression` learns images through the same map. What differs from the defaults was
+chosen on training images held out (`--validation`). CPU seconds are those of the process, over all
+its threads. The size of the feature map stands beside that of the rows, since the rows are of no
+use without it. CIFAR-10 is read from a file of JPEG copies, which lose some quality: compare only
+with runs on that file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import io
 import lzma
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +23,22 @@ from PIL import Image
 
 from skdistill import DatasetDistiller, DistilledClassifier
 from skdistill.networks import ConvFeatures
-from skdistill.objectives import KernelRidge
+from skdistill.objectives import FeatureRegression, KernelRidge
 
 SHAPES = {"mnist": (1, 28, 28), "cifar10_jpeg": (3, 32, 32)}
 # 500 rows of CIFAR-10 take several times as long as all else here.
-SIZES = [10, 100, 500]
+SIZES = {"features": [10, 100, 500], "pixels": [10, 100]}
 # Mirror images of photographs show the same; those of digits do not.
 OPTIONS = {
     "mnist": {"n_filters": 64, "patch_size": 5, "n_cells": 5, "n_components": 256},
-    "cifar10_jpeg": {"mirror": True, "n_components": 1024},
+    "cifar10_jpeg": {"mirror": "signed", "n_filters": 512, "n_components": 1024},
 }
+PIXEL_OPTIONS = OPTIONS | {"cifar10_jpeg": {"mirror": "signed", "n_components": 1024}}
 SHIFT = {"mnist": 0, "cifar10_jpeg": 2}  # most pixels that a copy is shifted by; 0 makes no copy
-DROPOUT = {"mnist": 0.0, "cifar10_jpeg": 0.3}  # from FEW rows on
 FEW = 100
 # Features come in units that suit them, and rows of length 1 fit a kernel of this width.
 PLAIN = {"standardize": False, "gamma": 5.0, "learn_kernel": False, "learning_rate": 0.22}
-PLAIN |= {"max_iter": 4000}
+PIXELS = {"max_iter": 1000, "batch_sampling": "uniform"}
 HEADER = ["data", "rows", "seeds", "test score", "features: CPU s", "distil: CPU s", "wall s"]
 HEADER += ["numbers in map", "numbers in rows"]
 
@@ -68,12 +70,26 @@ def shifted(X: np.ndarray, shape: tuple[int, int, int], pixels: int, seed: int) 
 
 
 def make_distiller(name: str, m: int, seed: int) -> DatasetDistiller:
-    """Distiller with what was chosen on held-out training images."""
+    """Distiller of features, with what was chosen on held-out training images."""
     if name == "mnist" and m < FEW:
         return DatasetDistiller(m, random_state=seed)
-    objective = KernelRidge(dropout=DROPOUT[name] if m >= FEW else 0.0)
-    batch = 512 if m <= FEW else "auto"  # many rows need large batches while labels are solved
-    return DatasetDistiller(m, objective=objective, batch_size=batch, random_state=seed, **PLAIN)
+    options: dict = {"max_iter": 4000, "batch_size": 512 if m <= FEW else "auto"}
+    dropout = 0.0
+    if name == "cifar10_jpeg":
+        options = {"kernel": "mirror_rbf", "batch_sampling": "uniform"}
+        options |= {"max_iter": 4000, "batch_size": 512}
+        dropout = 0.2 if m >= FEW else 0.0
+    objective = KernelRidge(dropout=dropout)
+    return DatasetDistiller(m, objective=objective, random_state=seed, **PLAIN | options)
+
+
+def make_pixel_distiller(name: str, m: int, seed: int) -> DatasetDistiller:
+    """Distiller of images, with what was chosen on held-out training images."""
+    network = ConvFeatures(SHAPES[name], **PIXEL_OPTIONS[name])
+    objective = FeatureRegression(network, gamma=PLAIN["gamma"])
+    return DatasetDistiller(
+        m, objective=objective, image_shape=SHAPES[name], random_state=seed, **PIXELS
+    )
 
 
 def clocks() -> np.ndarray:
@@ -83,6 +99,7 @@ def clocks() -> np.ndarray:
 
 def main() -> None:
     options = parser(__doc__)
+    options.add_argument("--rows", default="features", choices=list(SIZES), help="what rows are")
     options.add_argument("--tables", nargs="+", default=list(SHAPES), choices=list(SHAPES))
     options.add_argument("--sizes", nargs="+", type=int, help="numbers of rows")
     options.add_argument("--part", type=int, help="use so many training images only")
@@ -96,27 +113,46 @@ def main() -> None:
             order = np.random.default_rng(0).permutation(len(X))
             X_test, y_test = X[order[:5000]], y[order[:5000]]
             X, y = X[order[5000:]], y[order[5000:]]
-        data[name] = X[: args.part], y[: args.part], X_test, y_test
+        data[name] = [X[: args.part], y[: args.part], X_test, y_test]
+    run = in_features if args.rows == "features" else in_pixels
     for seed in range(args.seeds):
-        for name, (X, y, X_test, y_test) in data.items():
-            begin = clocks()
-            features = ConvFeatures(SHAPES[name], random_state=seed, **OPTIONS[name])
-            F, F_test = features.fit_transform(X), features.transform(X_test)
-            if SHIFT[name]:
-                copy = shifted(X, SHAPES[name], SHIFT[name], seed)
-                F, y = np.concatenate([F, features.transform(copy)]), np.concatenate([y, y])
-            spent = clocks() - begin
-            for m in args.sizes or SIZES:
-                begin = clocks()
-                model = DistilledClassifier(distiller=make_distiller(name, m, seed))
-                score = model.fit(F, y).score(F_test, y_test)
-                took = clocks() - begin
-                wall = spent[1] + took[1]
-                sizes = features.n_parameters_, m * F.shape[1]
-                line = (100 * score, spent[0], took[0], wall, *sizes)
+        for name, parts in data.items():
+            for m, line in run(name, parts, args.sizes or SIZES[args.rows], seed):
                 found.setdefault((name, m), []).append(line)
                 print(name, m, seed, line, flush=True)
-            record(found, args)  # after each table: a run that is cut short leaves what it found
+                record(found, args)  # a run that is cut short leaves what it found
+
+
+def in_features(name: str, parts: list, sizes: list[int], seed: int) -> Iterator[tuple[int, tuple]]:
+    """Learn rows of features; yield the number of rows and a line of what was measured."""
+    X, y, X_test, y_test = parts
+    begin = clocks()
+    features = ConvFeatures(SHAPES[name], random_state=seed, **OPTIONS[name])
+    F, F_test = features.fit_transform(X), features.transform(X_test)
+    if SHIFT[name]:
+        copy = shifted(X, SHAPES[name], SHIFT[name], seed)
+        F, y = np.concatenate([F, features.transform(copy)]), np.concatenate([y, y])
+    spent = clocks() - begin
+    for m in sizes:
+        begin = clocks()
+        model = DistilledClassifier(distiller=make_distiller(name, m, seed))
+        score = model.fit(F, y).score(F_test, y_test)
+        took = clocks() - begin
+        numbers = features.n_parameters_, m * F.shape[1]
+        yield m, (100 * score, spent[0], took[0], spent[1] + took[1], *numbers)
+
+
+def in_pixels(name: str, parts: list, sizes: list[int], seed: int) -> Iterator[tuple[int, tuple]]:
+    """Learn images; as above. The map is fitted within each fit, and its time is part of that."""
+    X, y, X_test, y_test = parts
+    # The size of the map, which does not depend on how many images it is fitted on.
+    map_size = ConvFeatures(SHAPES[name], **PIXEL_OPTIONS[name]).fit(X[:5000]).n_parameters_
+    for m in sizes:
+        begin = clocks()
+        model = DistilledClassifier(distiller=make_pixel_distiller(name, m, seed))
+        score = model.fit(X, y).score(X_test, y_test)
+        took = clocks() - begin
+        yield m, (100 * score, 0.0, took[0], took[1], map_size, m * X.shape[1])
 
 
 def record(found: dict, args) -> None:
@@ -131,8 +167,10 @@ def record(found: dict, args) -> None:
         sizes = [int(map_size[0]), int(row_size[0])]
         rows.append([name, m, len(lines), score, *times, *sizes])
         chart.setdefault(name, {})[f"{m} rows"] = score
-    figure = bar_chart(chart, "test score (%)", "Rows of frozen convolutional features")
-    save("conv_features", args.out, HEADER, rows, vars(args), figure)
+    title = f"Rows of {args.rows}, by frozen convolutional features"
+    figure = bar_chart(chart, "test score (%)", title)
+    file = "conv_features" if args.rows == "features" else "conv_features_pixels"
+    save(file, args.out, HEADER, rows, vars(args), figure)
 
 
 if __name__ == "__main__":

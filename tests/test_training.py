@@ -421,6 +421,16 @@ def test_kernel_search_finds_the_scale_of_the_data():
     assert search_rbf(shrunk, splits, 10, "numbers").gamma >= 8 * found.gamma
 
 
+def test_kernel_search_with_signs_that_do_not_matter():
+    rows = torch.randn(900, 3, generator=generator(), dtype=torch.float64) / 3**0.5
+    targets = torch.sin(4 * rows[:, :1]) * (rows[:, 1:2] * rows[:, 2:])
+    data = TrainingSet(rows, targets, torch.ones(900, dtype=torch.float64))
+    order = torch.randperm(900, generator=generator())
+    splits = [(order[300:], order[:300])]
+    plain = search_rbf(data, splits, 3, "numbers")
+    assert search_rbf(data, splits, 3, "numbers", n_odd=2).score > plain.score + 0.03
+
+
 @pytest.mark.parametrize(
     ("m", "n", "expected"),
     [(2, 10**5, 50), (10, 10**5, 200), (900, 10**5, 900), (20, 240, 60), (50, 30, 30)],
