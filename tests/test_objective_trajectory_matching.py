@@ -744,7 +744,9 @@ def test_targets_without_classes_are_refused():
 def test_its_own_parameters_can_be_searched(digits):
     X, _, y, _ = digits
     grid = GridSearchCV(
-        DistilledClassifier(distiller=quick(objective=technique(augment=None), max_iter=2)),
+        DistilledClassifier(
+            distiller=quick(objective=technique(augment=None), max_iter=2, batch_size=100)
+        ),
         {
             "distiller__objective__network__width": [8, 16],
             "distiller__objective__syn_steps": [2, 4],
