@@ -68,8 +68,8 @@ def feed(data, importance=False, mixing=0.5, reweight=False, loss=None):
 def make(network, m=6, q=3, **options):
     """Objective with experts, and a support in float64."""
     image = IMAGE if isinstance(network, ConvNet) else None
-    options = {"n_experts": 3, "syn_steps": 4, "augment": None, "lr_init": 0.3, **options}
-    objective = TrajectoryMatching(network, lr_teacher=0.2, **options)
+    settings = {"n_experts": 3, "syn_steps": 4, "augment": None, "lr_init": 0.3, "lr_teacher": 0.2}
+    objective = TrajectoryMatching(network, **{**settings, **options})
     context = Context(
         "classes", m, 24, q, Kernel("rbf", 1.0), generator(), CPU, image_shape=image, batch_size=16
     )
@@ -354,6 +354,25 @@ def test_the_feed_of_the_loop_stays_as_it_was():
 def test_experts_that_diverge_are_an_error():
     with pytest.raises(ValueError, match=r"use a smaller lr_teacher than 1e\+30"):
         trained(real_rows(), rate=1e30, n_epochs=4)
+
+
+@pytest.mark.parametrize("rate", [1e-30, 1e-12, 1e-9])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_experts_that_stand_still_are_an_error(name, rate):
+    # Parameters that start at zero move by any rate, the others are rounded back.
+    with pytest.raises(ValueError, match=f"lr_teacher={rate!r} of .* Use a larger lr_teacher"):
+        make(NETWORKS[name], lr_teacher=rate)
+
+
+def test_an_expert_that_stops_on_the_way_is_an_error():
+    def stopping(first, count):
+        moving = [{"w": torch.full((1, 3), float(t))} for t in range(4)]
+        return [moving[t] for t in (0, 1, 2, 3, 3, 3)]
+
+    experts = _experts.Experts(1, stopping, None, "", {"w": torch.zeros(1, 3)}, 5)
+    experts.check_ways(3, 0.1)
+    with pytest.raises(ValueError, match=r"by 0\.0e\+00 in 2 epochs.* of norm 5\.2e\+00"):
+        experts.check_ways(2, 0.1)
 
 
 def test_scarce_memory_trains_fewer_experts_at_a_time(monkeypatch):
@@ -716,6 +735,7 @@ def test_a_full_disk_leaves_no_part_of_an_expert(digits, tmp_path, monkeypatch):
         ({"lr_init": "auto"}, "lr_init='auto'"),
         ({"augment": "blur"}, "augment='blur' is unknown"),
         ({"network": "vgg"}, "network='vgg' is unknown"),
+        ({"lr_teacher": 1e-20}, "lr_teacher=1e-20 of .* Use a larger lr_teacher, such as 0.01"),
         ({"lr_teacher": 1e30}, "Experts diverged; use a smaller lr_teacher"),
     ],
     ids=str,
