@@ -100,11 +100,11 @@ class TrajectoryMatching(NetworkTechnique):
     `lr_init`, `learn_lr`, `augment` (but for "flip", above), 256 real rows in a step of an expert,
     and experts without momentum or weight decay. For more rows a class the authors have more start
     epochs (20 for 10 rows a class, 40 for 50) and 30 steps. The rest is ours: `n_experts` (200 in
-    the paper), 1,000 steps of the distiller (5,000 in their code), experts that are trained no longer than they
-    are needed (50 epochs), units of features in place of ZCA whitening, and Adam, with rows and
-    step size at rates in proportion to the distiller's `learning_rate`, in place of gradient
-    descent with momentum at rates of their own (100 for pixels and 1e-7 for the step size). How
-    the defaults compare with the published ones in score was not measured.
+    the paper), 1,000 steps of the distiller (5,000 in their code), experts that are trained no
+    longer than they are needed (50 epochs), units of features in place of ZCA whitening, and Adam,
+    with rows and step size at rates in proportion to the distiller's `learning_rate`, in place of
+    gradient descent with momentum at rates of their own (100 for pixels and 1e-7 for the step
+    size). How the two compare in score was not measured.
 
     The real rows train the experts and nothing else. Batches of `batch_size` rows (256 if that is
     "auto") are drawn by importance where the distiller's `batch_sampling` asks for it: by the
