@@ -91,7 +91,7 @@ class TrajectoryMatching(NetworkTechnique):
     recompute : bool, default=True
         Make each step of a student anew when the gradient goes back through it, instead of keeping
         its activations: memory for `syn_steps` copies of the parameters and the activations of one
-        step, for about half as much time again. False keeps the activations of all steps.
+        step, for the time that the steps take twice. False keeps the activations of all steps.
 
     Notes
     -----
