@@ -24,7 +24,7 @@ PARTS = 100  # of a stage that callbacks hear of: each step would cost more than
 
 
 class FitTask:
-    """What callbacks hear of a fit: its stages, and hundredths of their steps.
+    """What callbacks hear of a fit: its stages, hundredths of their steps, estimators inside it.
 
     Parameters
     ----------
@@ -32,9 +32,13 @@ class FitTask:
         With `CallbackSupportMixin`, in a method decorated by `with_callbacks`.
     X, y, sample_weight
         As passed to `fit`.
+    n_parts : int or None
+        Tasks directly below the fit; None where they are not known beforehand.
     """
 
-    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
+    def __init__(
+        self, estimator: Any, X: Any, y: Any, sample_weight: Any, n_parts: int | None = None
+    ) -> None:
         self._told = {
             "estimator": estimator,
             "X": X,
@@ -43,9 +47,28 @@ class FitTask:
         }
         self._root: Any = None
         if hasattr(estimator, "_init_callback_context"):
-            self._root = estimator._init_callback_context(max_subtasks=None)
+            self._root = estimator._init_callback_context(max_subtasks=n_parts)
             self._root.call_on_fit_task_begin(**self._told)
         self.is_heard = bool(getattr(estimator, "_skl_callbacks", ()))
+
+    @contextmanager
+    def part(self, name: str, inner: Any) -> Iterator[None]:
+        """Fit of an estimator inside this one as a task: it hears the callbacks of this one.
+
+        Parameters
+        ----------
+        name : str
+        inner : estimator
+            Callbacks that were handed down are taken from it again at the end.
+        """
+        if self._root is None:
+            yield
+            return
+        context = self._root.subcontext(task_name=name)
+        with context.propagate_callback_context(inner):
+            context.call_on_fit_task_begin(**self._told)
+            yield
+            context.call_on_fit_task_end(**self._told)
 
     def end(self) -> None:
         """Say that the fit is over."""

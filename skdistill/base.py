@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -21,6 +20,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from ._caller import warn_caller
 from ._rows import Moments, Units, check_two_dimensional, float_type
 from ._targets import TARGET_TYPES, Target, check_objects, encode_target
 from .data import DistilledData
@@ -226,11 +226,10 @@ class BaseDistiller(
         if isinstance(budget, Integral):
             budget = int(budget)
             if budget > n_distinct:
-                warnings.warn(
+                warn_caller(
                     f"n_samples={budget} is more than the {n_distinct} distinct rows of positive "
                     "weight; all of them are taken.",
                     UserWarning,
-                    stacklevel=4,
                 )
                 budget = n_distinct
         else:

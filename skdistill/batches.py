@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,14 @@ class Draw:
 
     index: Any
     weight: Any
+
+
+class Scarce(NamedTuple):
+    """A class that repeats itself in batches: its rows, its share in rows, the batch's rows."""
+
+    n_rows: int
+    share: float
+    batch_size: int
 
 
 def importance_shares(losses: Any, weight: Any, groups: Any = None) -> Any:
@@ -185,6 +193,8 @@ class BatchSampler:
         self.final_mixing = final_mixing
         self.reweight = reweight
         self._groups = groups
+        self._scarce: dict[int, Scarce] = {}
+        self._looked_at = 0
         self._uniform = weight.double() / weight.double().sum()
         self._uniform_sums = self._uniform.cumsum(0)
         self._shares, self._sums = self._uniform, self._uniform_sums
@@ -199,6 +209,14 @@ class BatchSampler:
     def grouped(self) -> bool:
         """Whether classes keep their share of the draws, whatever the losses."""
         return self._groups is not None
+
+    @property
+    def scarce(self) -> dict[int, Scarce]:
+        """Classes with fewer rows than their share of a batch that was drawn, by code.
+
+        Copies of a sampler share it: what one of them draws the others know.
+        """
+        return self._scarce
 
     def draw(self, size: int, progress: float = 0.0) -> Draw:
         """Batch of `size` rows; all rows, with their weights, where there are no more.
@@ -215,6 +233,8 @@ class BatchSampler:
         """
         if size >= len(self._uniform):
             return Draw(self._everything, self._uniform)
+        if self._groups is not None and size > self._looked_at:
+            self._look_for_scarce(size)
         mixing = 1.0
         if self.importance and self._shares is not self._uniform:
             fade = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
@@ -228,6 +248,15 @@ class BatchSampler:
             reweight=self.reweight,
             cumulative=(self._uniform_sums, self._sums),
         )
+
+    def _look_for_scarce(self, size: int) -> None:
+        """Note the classes whose rows are drawn again and again in batches of a size."""
+        self._looked_at = size
+        held = torch.bincount(self._groups)
+        share = torch.zeros_like(held, dtype=torch.float64)
+        share = share.index_add_(0, self._groups, self._uniform) * size
+        for code in (held < torch.floor(share + 1e-6)).nonzero()[:, 0].tolist():
+            self._scarce[code] = Scarce(int(held[code]), float(share[code]), size)
 
     def sample(self, size: int) -> Draw:
         """Rows drawn by weight alone; all rows where there are no more than `size`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
@@ -19,12 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _torch as torch
 from ._callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from ._caller import warn_caller
 from ._device import resolve_device
 from ._network_predictor import NetworkPredictor, StoredPredictor
 from ._predictor import describe
 from ._rows import Moments, Rows, Units, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input, KernelRidgePredictor
-from .batches import row_losses
+from .batches import Scarce, row_losses
 from .data import DistilledData
 from .kernels.ridge import RidgeFit
 from .learning import Learnt, Problem, Settings, learn
@@ -37,6 +37,7 @@ from .training import TrainingOptions, unheard
 
 INITS = ("auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans")
 BATCH_LOSSES = ("auto", "cross_entropy", "squared_error")
+SCARCE_SHOWN = 3  # classes that a warning names
 STORED_RIDGE = 1e-6  # of the labels that are handed out, relative to the kernel's mean diagonal
 
 
@@ -124,7 +125,8 @@ DistilledData, default="auto"
     class_balance : bool or "auto", default="auto"
         True gives each class as many rows at the start and the same weight in the batches. "auto"
         is left to the technique: False where classes count by their weight, as in ridge regression,
-        True where classes are matched one by one.
+        True where classes are matched one by one. Rows of a class with fewer of them than its share
+        of a batch are then drawn with replacement, and a UserWarning says so.
 
     early_stopping : bool, default=True
         Hold out rows to choose the ridge and the step to stop at. Up to 2,000 rows are held out in
@@ -586,26 +588,25 @@ default="rbf"
             predictor_params=predictor_params,
         )
         self._say(f"{len(learnt.rows)} rows learnt, {result.status}", self._began)
+        if result.scarce:
+            warn_caller(_scarce_classes(result.scarce, target.classes), UserWarning)
         if result.status == "diverged":
-            warnings.warn(
+            warn_caller(
                 "Training diverged: the best rows on the way are kept. Use a smaller "
                 f"learning_rate than {self.learning_rate!r}.",
                 ConvergenceWarning,
-                stacklevel=4,  # the caller of `fit`, behind scikit-learn's wrapper
             )
         elif _only_fell(self.validation_scores_):
-            warnings.warn(
+            warn_caller(
                 "Training lost more than half of the start's score, and the start is kept. Use "
                 f"more steps than the {result.n_iter} made, or a smaller learning_rate than "
                 f"{self.learning_rate!r}.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         elif result.status == "interrupted":
-            warnings.warn(
+            warn_caller(
                 f"Interrupted after {result.n_iter} steps: the best rows so far are kept.",
                 UserWarning,
-                stacklevel=4,
             )
 
     @staticmethod
@@ -631,6 +632,24 @@ def _only_fell(scores: list[float]) -> bool:
     lose nearly everything at once.
     """
     return len(scores) > 1 and max(scores) == scores[0] > 0 and scores[-1] < 0.5 * scores[0]
+
+
+def _scarce_classes(scarce: dict[int, Scarce], classes: Any) -> str:
+    """Say which classes repeat themselves in class-balanced batches."""
+    codes = sorted(scarce)
+    told = []
+    for code, label in list(zip(codes, classes[codes].tolist(), strict=True))[:SCARCE_SHOWN]:
+        n_rows, share, size = scarce[code]
+        rows = f"{n_rows} row{'s' if n_rows > 1 else ''}"
+        told.append(f"class {label!r} has {rows} and a share of {share:.0f} in a batch of {size}")
+    if len(codes) > SCARCE_SHOWN:
+        told.append(f"{len(codes) - SCARCE_SHOWN} more are in the same case")
+    least = min(c.n_rows * c.batch_size / c.share for c in scarce.values())
+    return (
+        "Rows of classes with fewer of them than their share of a batch are drawn with "
+        f"replacement: {'; '.join(told)}. batch_size={int(least + 1e-6)} or less repeats none, and "
+        "class_balance=False draws classes by their weight."
+    )
 
 
 def _class_weights(

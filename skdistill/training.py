@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from . import _torch as torch
-from .batches import BatchSampler
+from .batches import BatchSampler, Scarce
 from .objectives._feed import Feed
 from .objectives.base import Objective, Sample, Stage, TrainingSet, blockwise
 from .optimizers import cosine, make_optimizer
@@ -57,6 +57,8 @@ class TrainingResult:
     held_out : list of tuple
         For classes: outputs over their learnt temperature, targets and weights of rows that the
         predictor was not trained on.
+    scarce : dict of int to Scarce
+        Classes whose rows stood several times in class-balanced batches, by code.
     """
 
     support: Support
@@ -66,6 +68,7 @@ class TrainingResult:
     checks: list[Check] = field(default_factory=list)
     best: Stop | None = None
     held_out: list[tuple[Any, Any, Any]] = field(default_factory=list)
+    scarce: dict[int, Scarce] = field(default_factory=dict)
 
 
 StageTask = Callable[[str, int], AbstractContextManager[Callable[[int], bool]]]
@@ -190,7 +193,7 @@ class Trainer:
         self.objective, self.data, self.held_out = objective, data, held_out
         self._batches, self._options = batches, options
         self._feed = Feed(data, batches, losses)
-        self.result = TrainingResult(support.clone())
+        self.result = TrainingResult(support.clone(), scarce=batches.scarce)
         self._best: tuple[float, Support, Stop] | None = None
         self._live: Support | None = None
         self._values: list[Any] = []

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 
 from skdistill import DatasetDistiller, DistilledData, SensitivityCoreset
-from skdistill.networks import ConvFeatures
+from skdistill.networks import MLP, ConvFeatures
 from skdistill.objectives import (
     AnalyticRidge,
     DistributionMatching,
@@ -307,12 +307,64 @@ def test_numbers_are_wanted_and_classes_come():
 def test_a_class_smaller_than_its_share_of_the_batch(objective, balance, batch_size):
     rare = np.append(np.zeros(58, dtype=int), [1, 2])
     options = {"objective": objective, "class_balance": balance, "batch_size": batch_size}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # such batches may do worse than none
+    balanced = balance is True or objective == "distribution_matching"
+    draws = objective != "analytic_ridge" and batch_size == 8
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         distiller = learns(X, rare, **options)
+    # Such batches may do worse than none, which is another warning.
+    told = [str(w.message) for w in told if w.category is not ConvergenceWarning]
+    assert [message[:4] for message in told] == ["Rows"] * (balanced and draws)
     assert_array_equal(distiller.classes_, [0, 1, 2])
     if objective == "distribution_matching":  # its rows keep the class they start with
         assert set(distiller.distilled_.y) == {0, 1, 2}
+
+
+def few_of_a_class(**options):
+    """Fit of rows of which those named "rare" are few, and the warnings."""
+    rare = np.where(np.arange(60) < 7, "rare", np.where(X[:, 0] > 0, "x", "z")).astype(object)
+    technique = DistributionMatching(MLP(8))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        learns(X, rare, **{"objective": technique, "max_iter": 5, **options})
+    return told
+
+
+def test_a_class_whose_rows_are_drawn_again_is_named_once():
+    (told,) = few_of_a_class(batch_size=30)
+    assert told.category is UserWarning and told.filename == __file__
+    message = str(told.message)
+    assert (
+        "drawn with replacement: class 'rare' has 7 rows and a share of 10 in a batch of 30."
+        in (message)
+    )
+    assert "batch_size=21 or less repeats none" in message
+    assert "class_balance=False" in message
+
+
+def test_many_classes_whose_rows_are_drawn_again_are_counted():
+    labels = np.minimum(np.arange(60) // 2, 6)  # six classes of two rows, one of 48
+    with pytest.warns(UserWarning, match="class 0 has 2 rows.*class 2 has 2.*; 3 more are in"):
+        learns(X, labels, n_samples=7, objective="kernel_ridge", class_balance=True, batch_size=35)
+
+
+def test_experts_that_see_rows_of_a_class_again():
+    technique = TrajectoryMatching(MLP(8), n_experts=1, syn_steps=2, expert_epochs=1)
+    (told,) = few_of_a_class(objective=technique, batch_size=30)
+    assert "class 'rare' has 7 rows" in str(told.message)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 21},  # the rows are just enough
+        {"batch_size": 60},  # all rows, none twice
+        {"batch_size": 30, "class_balance": False},
+        {"batch_size": 30, "max_iter": 0},
+    ],
+)
+def test_nothing_is_said_where_no_row_is_drawn_again(options):
+    assert few_of_a_class(**options) == []
 
 
 def test_fewer_rows_than_classes():

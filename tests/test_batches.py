@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from small_problems import generator
 
 from skdistill import batches
 from skdistill.batches import (
@@ -16,10 +17,6 @@ from skdistill.batches import (
     importance_shares,
     stratified_draw,
 )
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def problem(n=40, seed=0):

@@ -12,10 +12,16 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdistill import DatasetDistiller
+from skdistill import (
+    DatasetDistiller,
+    DistilledClassifier,
+    DistilledRegressor,
+    SensitivityCoreset,
+)
 from skdistill._callbacks import FitTask
 
 
@@ -140,6 +146,73 @@ def test_a_pipeline_hands_its_callbacks_down(digits):
     assert recorder.torn_down == 1
 
 
+def meta_with_recorder(estimator=None, **options):
+    pytest.importorskip("sklearn.callback")
+    recorder = Recorder()
+    distiller = quick(early_stopping=False, learn_labels="solve")
+    model = DistilledClassifier(estimator, distiller, **options).set_callbacks(recorder)
+    return model, recorder
+
+
+def test_a_meta_estimator_hands_its_callbacks_to_the_distiller(digits):
+    model, recorder = meta_with_recorder()
+    model.fit(*digits)
+    # The task of the meta-estimator and the distiller's fit are one.
+    assert recorder.begun[:3] == ["setup", ("fit", 1), ("fit", None)]
+    assert Counter(recorder.begun[3:]) == {("solve", 40): 1, ("steps", 0): 40}
+    assert Counter(recorder.ended) == {"fit": 2, "solve": 1, "steps": 40}
+    assert recorder.ended[-1] == "fit" and recorder.torn_down == 1
+    for found in (model, model.distiller_, model.distiller):
+        assert not {"_callback_fit_ctx", "_parent_callback_ctx"} & set(vars(found))
+    assert not hasattr(model.distiller_, "_skl_callbacks")
+    assert_array_equal(
+        pickle.loads(pickle.dumps(model)).predict(digits[0]), model.predict(digits[0])
+    )
+
+
+def test_a_meta_estimator_hands_its_callbacks_to_the_estimator(digits):
+    model, recorder = meta_with_recorder(make_pipeline(StandardScaler(), KNeighborsClassifier(1)))
+    with pytest.warns(UserWarning, match="KNeighborsClassifier does not support callbacks"):
+        model.set_params(use_weights=False).fit(*digits)
+    names = [name for name, _ in recorder.begun[1:]]
+    assert ("fit", 2) in recorder.begun
+    assert names.index("solve") < names.index("fit-final-estimator")
+    assert recorder.torn_down == 1
+
+
+def test_a_regressor_hands_its_callbacks_down_too(digits):
+    pytest.importorskip("sklearn.callback")
+    recorder = Recorder()
+    model = DistilledRegressor(distiller=quick(early_stopping=False)).set_callbacks(recorder)
+    model.fit(digits[0], digits[0][:, 20])
+    assert Counter(recorder.begun)["solve", 40] == 1
+
+
+def test_a_distiller_without_callbacks_is_named(digits):
+    model, recorder = meta_with_recorder()
+    model.set_params(distiller=SensitivityCoreset(20, random_state=0))
+    with pytest.warns(UserWarning, match="SensitivityCoreset does not support callbacks"):
+        model.fit(*digits)
+    assert recorder.ended == ["distil", "fit"]
+
+
+def test_a_cached_distiller_is_found_by_whoever_listens(digits, tmp_path):
+    model, recorder = meta_with_recorder(memory=str(tmp_path))
+    model.fit(*digits)
+    told = Counter(recorder.ended)
+    model.fit(*digits)
+    assert Counter(recorder.ended) == told + Counter(["fit"])  # no steps: the file was found
+    clone(model).set_callbacks().fit(*digits)
+    assert recorder.torn_down == 2
+
+
+def test_an_error_tears_down_the_meta_estimator_too(digits):
+    model, recorder = meta_with_recorder()
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(digits[0], digits[1][:-1])
+    assert recorder.torn_down == 1
+
+
 def test_fitted_distillers_are_pickled_and_cloned(digits):
     distiller, _ = with_recorder(early_stopping=False)
     distiller.fit(*digits)
@@ -163,16 +236,20 @@ import sys
 import numpy as np
 import sklearn.compose, sklearn.linear_model
 sys.modules["sklearn.callback"] = None
-from skdistill import DatasetDistiller
+from skdistill import DatasetDistiller, DistilledRegressor
 X = np.random.default_rng(0).normal(size=(60, 3))
 distiller = DatasetDistiller(5, max_iter=3, random_state=0)
+model = DistilledRegressor(distiller=distiller)
 print(hasattr(distiller, "set_callbacks"), len(distiller.fit_distill(X, X[:, 0])))
+print(hasattr(model, "set_callbacks"), len(model.fit(X, X[:, 0]).distilled_))
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert found.stdout.split() == ["False", "5"], found.stderr
+    assert found.stdout.split() == ["False", "5"] * 2, found.stderr
 
 
 def test_a_fit_task_of_an_estimator_without_callbacks():
     task = FitTask(object(), None, None, None)
     assert not task.is_heard
+    with task.part("distil", object()):
+        pass
     task.end()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits
+from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process.kernels import RBF
@@ -29,12 +29,6 @@ from skdistill import (
 )
 from skdistill.objectives import AnalyticRidge, KernelRidge
 from skdistill.training import train
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X, y, random_state=0, stratify=y)
 
 
 @pytest.fixture(scope="module")

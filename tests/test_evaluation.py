@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits
+from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss, r2_score
@@ -17,12 +17,6 @@ from skdistill.evaluation import evaluate
 from skdistill.networks import MLP, ConvNet, NetworkClassifier, NetworkRegressor
 
 QUICK = NetworkClassifier(MLP(32), n_networks=3, n_epochs=40, random_state=0)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X, y, random_state=0, stratify=y)
 
 
 @pytest.fixture(scope="module")

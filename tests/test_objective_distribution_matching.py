@@ -6,57 +6,33 @@ import pickle
 
 import numpy as np
 import pytest
+import small_problems
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.datasets import load_diabetes
+from sklearn.model_selection import GridSearchCV
+from small_problems import F64, generator, linear_module, small_batch, small_context, small_start
 from torch import nn
 
 from skdistill import DatasetDistiller, DistilledClassifier
 from skdistill.batches import draw_batch
-from skdistill.kernels import Kernel
 from skdistill.networks import MLP, ConvNet, NetworkClassifier
-from skdistill.objectives import Batch, Context, DistributionMatching
+from skdistill.objectives import Batch, DistributionMatching
 from skdistill.objectives.distribution_matching import class_shares
 from skdistill.support import Support
 
-CPU = torch.device("cpu")
-F64 = torch.float64
-IMAGE = (1, 4, 6)
-
-
-def generator(seed=0, device="cpu"):
-    return torch.Generator(device=device).manual_seed(seed)
-
-
-def linear_module(input_shape, n_outputs):
-    """Features are 5 linear maps of the row."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(24, 5, bias=False), nn.Linear(5, n_outputs))
-
-
-NETWORKS = {
-    "linear": linear_module,
-    "mlp": MLP(7, activation="tanh"),
-    "convnet": ConvNet(3, activation="tanh"),
-}
+NETWORKS = {"linear": linear_module, **small_problems.NETWORKS}
 
 
 def make(network, kind="classes", q=3, m=6, **options):
-    """Objective, support, batch and weights; classes of the batch are of unequal size."""
-    image = IMAGE if isinstance(network, ConvNet) else None
+    """Objective, support, batch and weights."""
     objective = DistributionMatching(network, **options)
-    kernel = Kernel("rbf", 1.0)
-    objective.setup(Context(kind, m, 24, q, kernel, generator(), CPU, image_shape=image))
-    g = generator(1)
-    rows = torch.randn(40, 24, generator=g, dtype=F64)
-    codes = torch.randint(2 * q, (40,), generator=g) % (q + 1) % q  # the first one twice as often
-    targets = torch.eye(q, dtype=F64)[codes]
-    weights = torch.rand(40, generator=g, dtype=F64)
-    labels = torch.eye(q, dtype=F64)[torch.arange(m) % q]
-    support = objective.start(torch.randn(m, 24, generator=g, dtype=F64), labels)
+    objective.setup(small_context(network, kind, q, m))
+    support = objective.start(*small_start(q, m))
+    batch, weights = small_batch(q)
     if kind == "none":
-        return objective, Support(support.rows), Batch(rows, None), weights
-    return objective, support, Batch(rows, targets), weights
+        return objective, Support(support.rows), Batch(batch.rows, None), weights
+    return objective, support, batch, weights
 
 
 def same_networks(objective):
@@ -144,9 +120,9 @@ def test_reweighted_importance_batches_keep_the_gradient():
     errors = {}
     for reweight in (True, False):
         g, found = generator(5), 0.0
-        for _ in range(60):
+        for _ in range(240):
             draw = draw_batch(uniform, importance, 200, 0.3, g, reweight=reweight)
-            found = found + gradient(draw.index, draw.weight) / 60
+            found = found + gradient(draw.index, draw.weight) / 240
         errors[reweight] = float((found - exact).norm() / exact.norm())
     assert errors[True] < 0.05 and errors[False] > 3 * errors[True]
 
@@ -245,12 +221,6 @@ def test_no_predictor_without_a_target(digits):
 
 
 # Through the distiller ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X, y, random_state=0, stratify=y)
 
 
 def quick(n_samples=20, network=None, augment="auto", **options):

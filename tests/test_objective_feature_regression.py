@@ -6,42 +6,36 @@ import pickle
 
 import numpy as np
 import pytest
+import small_problems
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits
+from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, train_test_split
+from small_problems import (
+    CPU,
+    F64,
+    generator,
+    linear_module,
+    small_batch,
+    small_context,
+    small_start,
+)
 from torch import nn
 
 from skdistill import DatasetDistiller, DistilledClassifier, DistilledRegressor
 from skdistill.evaluation import evaluate
-from skdistill.kernels import Kernel
 from skdistill.networks import MLP, ConvFeatures, ConvNet
-from skdistill.objectives import OBJECTIVES, Batch, Context, FeatureRegression, TrainingSet
+from skdistill.objectives import OBJECTIVES, Batch, FeatureRegression, TrainingSet
 from skdistill.objectives._features import features_of
 from skdistill.objectives._pool import TrainedPool
 from skdistill.objectives.base import Sample
 
-CPU = torch.device("cpu")
-F64 = torch.float64
-IMAGE = (1, 4, 6)
-
-
-def generator(seed=0, device="cpu"):
-    return torch.Generator(device=device).manual_seed(seed)
-
-
-def linear_module(input_shape, n_outputs):
-    """Features are 9 linear maps of the row."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(24, 9, bias=False), nn.Linear(9, n_outputs))
-
-
 NETWORKS = {
     "linear": linear_module,
-    "mlp": MLP(9, activation="tanh"),
-    "convnet": ConvNet(4, activation="tanh"),
+    **small_problems.NETWORKS,
     "map": ConvFeatures(n_filters=6, patch_size=2, stride=1, n_components=12, random_state=0),
 }
 NETWORKS["signed map"] = clone(NETWORKS["map"]).set_params(mirror="signed")
@@ -49,20 +43,15 @@ NETWORKS["signed map"] = clone(NETWORKS["map"]).set_params(mirror="signed")
 
 def make(network, kind="classes", q=3, m=6, **options):
     """Objective, support, batch and weights, with labels that are no classes any more."""
-    image = IMAGE if isinstance(network, ConvNet | ConvFeatures) else None
     objective = FeatureRegression(network, **options)
-    kernel = Kernel("rbf", 1.0)
-    objective.setup(Context(kind, m, 24, q, kernel, generator(), CPU, image_shape=image))
-    g = generator(1)
-    rows = torch.randn(40, 24, generator=g, dtype=F64)
-    codes = torch.randint(q, (40,), generator=g)
-    targets = torch.eye(q, dtype=F64)[codes]
-    weights = torch.rand(40, generator=g, dtype=F64) / 20
-    labels = torch.randn(m, q, generator=g, dtype=F64)
-    support = objective.start(torch.randn(m, 24, generator=g, dtype=F64), labels)
-    data = TrainingSet(rows.float(), targets, torch.ones(40, dtype=F64), codes)
+    objective.setup(small_context(network, kind, q, m))
+    rows, _ = small_start(q, m)
+    support = objective.start(rows, torch.randn(m, q, generator=generator(4), dtype=F64))
+    batch, weights = small_batch(q)
+    weights = weights / 20
+    data = TrainingSet(batch.rows.float(), batch.targets, torch.ones(40, dtype=F64))
     objective.begin(objective.stages(10)[0], support, Sample(data, torch.arange(40), weights))
-    return objective, support, Batch(rows, targets), weights
+    return objective, support, batch, weights
 
 
 def same_networks(objective):
@@ -298,12 +287,6 @@ def test_blocks_are_halved_when_memory_runs_out(monkeypatch):
 
 
 # Through the distiller ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X, y, random_state=0, stratify=y)
 
 
 def quick(n_samples=10, network=None, **options):

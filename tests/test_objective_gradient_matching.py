@@ -6,28 +6,21 @@ import pickle
 
 import numpy as np
 import pytest
+import small_problems
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV
+from small_problems import F64, generator, small_batch, small_context, small_start
 from torch import nn
 
 from skdistill import DatasetDistiller, DistilledClassifier
-from skdistill.kernels import Kernel
 from skdistill.networks import MLP, ConvNet, NetworkClassifier
-from skdistill.objectives import Batch, Context, GradientMatching, gradient_matching
+from skdistill.objectives import Batch, GradientMatching, gradient_matching
 from skdistill.objectives._class_gradients import by_class, class_gradients
 from skdistill.objectives.gradient_matching import enlarge, shrink
 from skdistill.support import Support
-
-CPU = torch.device("cpu")
-F64 = torch.float64
-IMAGE = (1, 4, 6)
-
-
-def generator(seed=0, device="cpu"):
-    return torch.Generator(device=device).manual_seed(seed)
 
 
 def normed_module(input_shape, n_outputs):
@@ -41,26 +34,14 @@ def plain_module(input_shape, n_outputs):
     return nn.Sequential(nn.Linear(24, 5), nn.Tanh(), nn.LayerNorm(5), nn.Linear(5, n_outputs))
 
 
-NETWORKS = {
-    "module": plain_module,
-    "mlp": MLP(7, activation="tanh"),
-    "convnet": ConvNet(3, activation="tanh"),
-}
+NETWORKS = {"module": plain_module, **small_problems.NETWORKS}
 
 
 def make(network, q=3, m=7, **options):
     """Objective, support, batch and weights; classes are of unequal size in both."""
-    image = IMAGE if isinstance(network, ConvNet) else None
     objective = GradientMatching(network, **options)
-    kernel = Kernel("rbf", 1.0)
-    objective.setup(Context("classes", m, 24, q, kernel, generator(), CPU, image_shape=image))
-    g = generator(1)
-    rows = torch.randn(40, 24, generator=g, dtype=F64)
-    codes = torch.randint(2 * q, (40,), generator=g) % (q + 1) % q  # the first one twice as often
-    weights = torch.rand(40, generator=g, dtype=F64)
-    labels = torch.eye(q, dtype=F64)[torch.arange(m) % q]
-    support = objective.start(torch.randn(m, 24, generator=g, dtype=F64), labels)
-    return objective, support, Batch(rows, torch.eye(q, dtype=F64)[codes]), weights
+    objective.setup(small_context(network, q=q, m=m))
+    return objective, objective.start(*small_start(q, m)), *small_batch(q)
 
 
 def same_draws(objective, seed=11):
@@ -365,12 +346,6 @@ def test_rows_with_a_factor_are_enlarged_images(digits):
 # Through the distiller ---------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X, y, random_state=0, stratify=y)
-
-
 def quick(n_samples=20, network=None, **options):
     own = ("distance", "augment", "train_on", "outer_loop", "inner_loop", "factor", "lr_net")
     settings = {name: options.pop(name) for name in own if name in options}
@@ -478,7 +453,8 @@ def test_its_own_parameters_can_be_searched(digits):
 def test_a_class_of_a_single_row_is_drawn_again_and_again(digits):
     X, _, y, _ = digits
     kept = (y != 3) | (np.cumsum(y == 3) == 1)
-    distiller = quick(max_iter=3).fit(X[kept], y[kept])
+    with pytest.warns(UserWarning, match="class 3 has 1 row and a share of 20 in a batch of 200"):
+        distiller = quick(max_iter=3).fit(X[kept], y[kept])
     assert (np.bincount(distiller.distilled_.y) > 0).all()
     assert np.isfinite(distiller.loss_curve_).all()
 

@@ -7,13 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from small_problems import CPU, F64, generator
 
 from skdistill.kernels import Kernel
 from skdistill.objectives import AnalyticRidge, Batch, Context, KernelRidge, Sample, TrainingSet
 from skdistill.objectives import _rbf as rbf_module
 
-CPU = torch.device("cpu")
-F64 = torch.float64
 KERNELS = [
     Kernel("rbf", 0.7),
     Kernel("mirror_rbf", 0.7, params={"n_odd": 2}),
@@ -26,10 +25,6 @@ KERNELS = [
 
 
 SCALED = KERNELS[:2]  # whose scales are learnt
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def random_set(n=60, d=3, q=2, kind="numbers", seed=0):

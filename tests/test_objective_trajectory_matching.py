@@ -8,42 +8,31 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import small_problems
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits
+from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV
+from small_problems import F64, generator, small_context, small_start
 from torch import nn
 
 from skdistill import DatasetDistiller, DistilledClassifier
 from skdistill.batches import BatchSampler
-from skdistill.kernels import Kernel
 from skdistill.networks import MLP, ConvNet, NetworkClassifier
 from skdistill.networks._training import Recipe
-from skdistill.objectives import Context, Sample, TrainingSet, TrajectoryMatching, _experts
+from skdistill.objectives import Sample, TrainingSet, TrajectoryMatching, _experts
 from skdistill.objectives._experts import train_experts
 from skdistill.objectives._feed import Feed
 from skdistill.objectives._students import Plan, gradients_by_steps, unrolled_loss
 from skdistill.support import Support
-
-CPU = torch.device("cpu")
-F64 = torch.float64
-IMAGE = (1, 4, 6)
-
-
-def generator(seed=0, device="cpu"):
-    return torch.Generator(device=device).manual_seed(seed)
 
 
 def linear_module(input_shape, n_outputs):
     return nn.Sequential(nn.Flatten(), nn.Linear(24, n_outputs))
 
 
-NETWORKS = {
-    "linear": linear_module,
-    "mlp": MLP(7, activation="tanh"),
-    "convnet": ConvNet(3, activation="tanh"),
-}
+NETWORKS = {"linear": linear_module, **small_problems.NETWORKS}
 
 
 def real_rows(n=60, q=3):
@@ -67,15 +56,10 @@ def feed(data, importance=False, mixing=0.5, reweight=False, loss=None):
 
 def make(network, m=6, q=3, **options):
     """Objective with experts, and a support in float64."""
-    image = IMAGE if isinstance(network, ConvNet) else None
-    options = {"n_experts": 3, "syn_steps": 4, "augment": None, "lr_init": 0.3, **options}
-    objective = TrajectoryMatching(network, lr_teacher=0.2, **options)
-    context = Context(
-        "classes", m, 24, q, Kernel("rbf", 1.0), generator(), CPU, image_shape=image, batch_size=16
-    )
-    objective.setup(context)
-    labels = torch.eye(q, dtype=F64)[torch.arange(m) % q]
-    support = objective.start(torch.randn(m, 24, generator=generator(3), dtype=F64), labels)
+    settings = {"n_experts": 3, "syn_steps": 4, "augment": None, "lr_init": 0.3, "lr_teacher": 0.2}
+    objective = TrajectoryMatching(network, **{**settings, **options})
+    objective.setup(small_context(network, q=q, m=m, batch_size=16))
+    support = objective.start(*small_start(q, m))
     (stage,) = objective.stages(5)
     data = real_rows(q=q)
     everything = torch.arange(len(data))
@@ -356,6 +340,25 @@ def test_experts_that_diverge_are_an_error():
         trained(real_rows(), rate=1e30, n_epochs=4)
 
 
+@pytest.mark.parametrize("rate", [1e-30, 1e-12, 1e-9])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_experts_that_stand_still_are_an_error(name, rate):
+    # Parameters that start at zero move by any rate, the others are rounded back.
+    with pytest.raises(ValueError, match=f"lr_teacher={rate!r} of .* Use a larger lr_teacher"):
+        make(NETWORKS[name], lr_teacher=rate)
+
+
+def test_an_expert_that_stops_on_the_way_is_an_error():
+    def stopping(first, count):
+        moving = [{"w": torch.full((1, 3), float(t))} for t in range(4)]
+        return [moving[t] for t in (0, 1, 2, 3, 3, 3)]
+
+    experts = _experts.Experts(1, stopping, None, "", {"w": torch.zeros(1, 3)}, 5)
+    experts.check_ways(3, 0.1)
+    with pytest.raises(ValueError, match=r"by 0\.0e\+00 in 2 epochs.* of norm 5\.2e\+00"):
+        experts.check_ways(2, 0.1)
+
+
 def test_scarce_memory_trains_fewer_experts_at_a_time(monkeypatch):
     genuine = _experts.train_experts
 
@@ -372,12 +375,6 @@ def test_scarce_memory_trains_fewer_experts_at_a_time(monkeypatch):
 
 
 # Through the distiller ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X, y, random_state=0, stratify=y)
 
 
 def technique(network=None, **options):
@@ -716,6 +713,7 @@ def test_a_full_disk_leaves_no_part_of_an_expert(digits, tmp_path, monkeypatch):
         ({"lr_init": "auto"}, "lr_init='auto'"),
         ({"augment": "blur"}, "augment='blur' is unknown"),
         ({"network": "vgg"}, "network='vgg' is unknown"),
+        ({"lr_teacher": 1e-20}, "lr_teacher=1e-20 of .* Use a larger lr_teacher, such as 0.01"),
         ({"lr_teacher": 1e30}, "Experts diverged; use a smaller lr_teacher"),
     ],
     ids=str,
@@ -744,7 +742,9 @@ def test_targets_without_classes_are_refused():
 def test_its_own_parameters_can_be_searched(digits):
     X, _, y, _ = digits
     grid = GridSearchCV(
-        DistilledClassifier(distiller=quick(objective=technique(augment=None), max_iter=2)),
+        DistilledClassifier(
+            distiller=quick(objective=technique(augment=None), max_iter=2, batch_size=100)
+        ),
         {
             "distiller__objective__network__width": [8, 16],
             "distiller__objective__syn_steps": [2, 4],

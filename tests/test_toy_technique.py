@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.datasets import load_diabetes
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from toy_technique import SoftPrototypes
 
@@ -18,12 +18,6 @@ from skdistill.objectives import Batch
 from skdistill.support import Support
 
 F64 = torch.float64
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X, y, random_state=0, stratify=y)
 
 
 def quick(**options):

@@ -11,6 +11,7 @@ import torch
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
+from small_problems import generator
 
 from skdistill.batches import BatchSampler
 from skdistill.coordinates import robust_coordinates
@@ -23,10 +24,6 @@ from skdistill.training import Check, Stop, Trainer, TrainingOptions, finish, tr
 
 CPU = torch.device("cpu")
 F64 = torch.float64
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def waves(n=600, seed=0):

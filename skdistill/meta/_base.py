@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._callbacks import CallbackSupportMixin, FitTask
 from .._fit_weights import fit_weighted
 from ..coreset import SensitivityCoreset
 from ..data import DistilledData
@@ -42,14 +43,15 @@ def estimator_has(name: str) -> Callable[[Any], bool]:
     return check
 
 
-def fit_distiller(distiller: Any, X: Any, y: Any, sample_weight: Any) -> Any:
-    """Fit a distiller; a function of the module, so that joblib can cache it."""
-    if sample_weight is None:
-        return distiller.fit(X, y)
-    return distiller.fit(X, y, sample_weight=sample_weight)
+def fit_distiller(distiller: Any, X: Any, y: Any, sample_weight: Any, task: FitTask) -> Any:
+    """Fit a distiller; a function of the module, so that joblib can cache it, but for the task."""
+    with task.part("distil", distiller):
+        if sample_weight is None:
+            return distiller.fit(X, y)
+        return distiller.fit(X, y, sample_weight=sample_weight)
 
 
-class BaseDistilled(MetaEstimatorMixin, BaseEstimator):
+class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """The common part of the two; each sets `_target_type` and has its own ``fit``."""
 
     _target_type: str
@@ -103,15 +105,20 @@ class BaseDistilled(MetaEstimatorMixin, BaseEstimator):
             check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False)
             raise
 
-    def _distil(self, X: Any, y: np.ndarray, sample_weight: Any) -> None:
+    def _distil(self, X: Any, y: np.ndarray, sample_weight: Any, task: FitTask) -> None:
         """Fit a clone of the distiller and set `distiller_` and `distilled_`."""
         check_consistent_length(X, y)
         distiller = clone(self._given_distiller())
         if "target_type" in distiller.get_params(deep=False):
             distiller.set_params(target_type=self._target_type)
-        fit = check_memory(self.memory).cache(fit_distiller)
-        self.distiller_ = fit(distiller, X, y, sample_weight)
+        # What listens to a fit has no part in its result.
+        fit = check_memory(self.memory).cache(fit_distiller, ignore=["task"])
+        self.distiller_ = fit(distiller, X, y, sample_weight, task)
         self.distilled_ = self._small_set()
+
+    def _fit_task(self, X: Any, y: Any, sample_weight: Any) -> FitTask:
+        """Return what callbacks hear of a fit: the distiller, and the estimator if there is one."""
+        return FitTask(self, X, y, sample_weight, 1 + (self.estimator is not None))
 
     def _given_distiller(self) -> Any:
         """Return the distiller parameter, the default distiller for None."""
@@ -140,12 +147,11 @@ class BaseDistilled(MetaEstimatorMixin, BaseEstimator):
             )
         return small
 
-    def _trained_estimator(self) -> Any:
+    def _trained_estimator(self, task: FitTask) -> Any:
         """Return a clone of the estimator, trained on the small set."""
-        small = self.distilled_
-        return fit_weighted(
-            clone(self.estimator), small.X, small.y, small.sample_weight, self.use_weights
-        )
+        small, estimator = self.distilled_, clone(self.estimator)
+        with task.part("train", estimator):
+            return fit_weighted(estimator, small.X, small.y, small.sample_weight, self.use_weights)
 
     def _induced_predictor(self) -> Any:
         """Return the predictor of real scores that the small set was made for."""

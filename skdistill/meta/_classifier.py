@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import validate_data
 
+from .._callbacks import with_callbacks
 from ._base import BaseDistilled, check_labels, estimator_has, join_classes
 from ._scores import Classes, ScoreClassifier, spread_columns, spread_decisions
 
@@ -103,6 +104,7 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
     ) -> None:
         super().__init__(estimator, distiller, use_weights=use_weights, memory=memory)
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DistilledClassifier:
         """Distil the data, then train the estimator on the small set.
@@ -134,14 +136,16 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
                 f"estimator={self.estimator!r} is a regressor; pass a classifier, or use "
                 "DistilledRegressor."
             )
+        task = self._fit_task(X, y, sample_weight)
         validate_data(self, X, y, skip_check_array=True)
         y, classes = check_labels(y, self)
-        self._distil(X, y, sample_weight)
+        self._distil(X, y, sample_weight, task)
         self.classes_ = join_classes(classes, self.distilled_.y)
         if self.estimator is None:
             self.estimator_ = self._score_classifier(y)
         else:
-            self.estimator_ = self._trained_estimator()
+            self.estimator_ = self._trained_estimator(task)
+        task.end()
         return self
 
     def _score_classifier(self, y: np.ndarray) -> ScoreClassifier:

@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin, _fit_context, is_classifier
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
+from .._callbacks import with_callbacks
 from ._base import BaseDistilled, check_targets
 from ._scores import ScoreRegressor
 
@@ -93,6 +94,7 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
     ) -> None:
         super().__init__(estimator, distiller, use_weights=use_weights, memory=memory)
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DistilledRegressor:
         """Distil the data, then train the estimator on the small set.
@@ -124,13 +126,15 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
                 f"estimator={self.estimator!r} is a classifier; pass a regressor, or use "
                 "DistilledClassifier."
             )
+        task = self._fit_task(X, y, sample_weight)
         validate_data(self, X, y, skip_check_array=True)
         y = check_targets(y, self)
-        self._distil(X, y, sample_weight)
+        self._distil(X, y, sample_weight, task)
         if self.estimator is None:
             self.estimator_ = self._score_regressor(y)
         else:
-            self.estimator_ = self._trained_estimator()
+            self.estimator_ = self._trained_estimator(task)
+        task.end()
         return self
 
     def _score_regressor(self, y: np.ndarray) -> ScoreRegressor:

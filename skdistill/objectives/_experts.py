@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,7 @@ class Experts:
         n_epochs: int,
     ) -> None:
         self._folder, self._fingerprint, self._example = folder, fingerprint, example
+        self._count, self._n_epochs = count, n_epochs
         self._held: dict[int, list[Parameters]] = {}
         missing = [k for k in range(count) if folder is None or not self._path(k).exists()]
 
@@ -165,6 +167,32 @@ class Experts:
             found[name] = values.reshape(p.shape).to(p)
             start += p.numel()
         return found
+
+    def check_ways(self, span: int, rate: float) -> None:
+        """Check that experts move in `span` epochs, from wherever a student may start.
+
+        Parameters
+        ----------
+        span : int
+            Epochs that a student is to catch up with.
+        rate : float
+            The experts' learning rate, for the message.
+
+        Raises
+        ------
+        ValueError
+            If the way of one is no longer than its parameters are rounded: distances are taken in
+            units of it.
+        """
+        for number, epoch in product(range(self._count), range(self._n_epochs - span + 1)):
+            start, end = _flat(self.at(number, epoch)), _flat(self.at(number, epoch + span))
+            way, size = float((end - start).norm()), float(start.norm())
+            if way <= torch.finfo(torch.float32).eps * size:
+                raise ValueError(
+                    f"lr_teacher={rate!r} of TrajectoryMatching moves an expert by {way:.1e} in "
+                    f"{span} epochs, which is lost in the rounding of its parameters, of norm "
+                    f"{size:.1e}: there is no way to follow. Use a larger lr_teacher, such as 0.01."
+                )
 
     def _keep(self, number: int, epochs: list[Parameters]) -> None:
         if self._folder is None:
@@ -231,6 +259,11 @@ def _unusable(path: Path, reason: str) -> str:
         f"The file {str(path)!r} of expert_folder holds no expert ({reason}); delete it, or name "
         "another folder."
     )
+
+
+def _flat(params: Parameters) -> Any:
+    """Parameters as one vector, in a type that squares of tiny numbers do not leave."""
+    return torch.cat([p.reshape(-1) for p in params.values()]).double()
 
 
 def _copy(params: Parameters) -> Parameters:

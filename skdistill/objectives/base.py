@@ -50,7 +50,22 @@ class TrainingSet:
         return len(self.rows)
 
     def take(self, index: Any, dtype: Any = None, out: Any = None) -> Batch:
-        """Rows and targets by index, in a float type; rows go through `out` where that is given."""
+        """Return rows and targets by index.
+
+        Parameters
+        ----------
+        index : int64 Tensor of shape (k,)
+            Rows to take.
+        dtype : torch.dtype, default=None
+            Float type of both; None leaves it.
+        out : Tensor of shape (k, width), default=None
+            Memory that the rows go through.
+
+        Returns
+        -------
+        Batch
+            The rows and their targets.
+        """
         rows = torch.index_select(self.rows, 0, index, out=out)
         targets = None if self.targets is None else self.targets[index]
         if dtype is not None:
@@ -59,7 +74,18 @@ class TrainingSet:
         return Batch(rows, targets)
 
     def subset(self, index: Any) -> TrainingSet:
-        """Set of the rows at `index`: copies for a Tensor, views for a slice."""
+        """Return the set of some rows.
+
+        Parameters
+        ----------
+        index : int64 Tensor of shape (k,) or slice
+            Rows to take: copies for a Tensor, views for a slice.
+
+        Returns
+        -------
+        TrainingSet
+            Those rows with their targets, weights and classes.
+        """
         return TrainingSet(
             self.rows[index],
             targets_at(self.targets, index),
@@ -145,29 +171,190 @@ class Sample(NamedTuple):
     feed: Any = None
 
     def blocks(self, dtype: Any) -> Iterator[tuple[Batch, Any]]:
-        """Batches and their weights, block by block, in a float type."""
+        """Yield batches and their weights, block by block.
+
+        Parameters
+        ----------
+        dtype : torch.dtype
+            Float type of both.
+
+        Yields
+        ------
+        batch : Batch
+            At most `BLOCK_ROWS` rows.
+        weight : Tensor of shape (k,)
+            Their weights.
+        """
         for i in range(0, len(self.index), BLOCK_ROWS):
             index = self.index[i : i + BLOCK_ROWS]
             yield self.data.take(index, dtype), self.weight[i : i + BLOCK_ROWS].to(dtype)
 
 
 class Objective(BaseEstimator):
-    """Base of the techniques.
+    """Base of the techniques: what the training loop asks of one.
 
-    A technique implements `batch_loss` and `predictor`, and what else differs from here. The
-    constructor only stores parameters. `setup` is called once, on a clone, before training.
+    A technique implements `batch_loss` and `predictor`, and what else differs from here. It is an
+    estimator: its constructor only stores parameters, `setup` checks them, and a grid search
+    reaches them as ``objective__name``. The distiller trains clones of it.
+
+    Read more in the :ref:`user guide <adding_a_technique>`, which shows one whole.
+
+    Attributes
+    ----------
+    kinds : frozenset of {"none", "classes", "multilabel", "numbers"}
+        Kinds of target that it works with: ``{"classes"}`` unless it says otherwise.
+
+    needs_steps : bool
+        False: `solve` alone makes the result. True by default.
+
+    learns_labels : bool
+        Whether it heeds ``learn_labels=True`` and ``"solve"``. False by default.
+
+    unit_features : bool
+        True gives it rows whose features, or channels of images, are of size 1, as networks expect,
+        in place of rows of size 1. False by default.
+
+    balances_classes : bool
+        What ``class_balance="auto"`` means. False by default.
+
+    keeps_best : bool
+        False: nothing is held out, and the last rows are kept. True by default.
+
+    folds : bool
+        Whether the stop for few rows is found on several held-out parts. True by default.
+
+    See Also
+    --------
+    skdistill.DatasetDistiller : Trains rows by a technique, its parameter `objective`.
+
+    Notes
+    -----
+    In the order of the calls: `setup`, `start`, `stages`; for each stage `begin` and `rates`; for
+    each step `gradients` (by `batch_loss`) and `after_step`; for importances `solve`, `choose`,
+    `predictor` and `temperature`; for looks at held-out rows `solve`, `scores` and `choose`. At the
+    end `solve` and `choose`, now with all rows, then `rows`, `learnt_parameters`,
+    `stored_predictor` and `make_estimator`.
+
+    Examples
+    --------
+    >>> from skdistill.objectives import Objective
+    >>> class ClassMeans(Objective):
+    ...     def batch_loss(self, support, batch, weights):
+    ...         means = batch.targets.T @ (weights[:, None] * batch.rows)
+    ...         return (support.labels.to(means) @ means - support.rows).square().sum()
+    ...
+    ...     def predictor(self, support):
+    ...         rows, labels = support.rows, support.labels
+    ...         return lambda X: X @ rows.to(X).T @ labels.to(X)
+    >>> from sklearn.datasets import load_digits
+    >>> from skdistill import DatasetDistiller
+    >>> X, y = load_digits(return_X_y=True)
+    >>> len(DatasetDistiller(10, objective=ClassMeans(), max_iter=20).fit_distill(X, y))
+    10
     """
 
-    kinds: ClassVar[frozenset[str]] = frozenset({"classes"})  # of target that it can work with
-    needs_steps: ClassVar[bool] = True  # False: `solve` alone makes the result
-    learns_labels: ClassVar[bool] = False  # whether it heeds learn_labels=True and "solve"
-    unit_features: ClassVar[bool] = False  # coordinates: features of size 1 instead of rows
-    balances_classes: ClassVar[bool] = False  # what class_balance="auto" means
-    keeps_best: ClassVar[bool] = True  # False: nothing is held out, the last rows are kept
-    folds: ClassVar[bool] = True  # whether the stop for few rows is found on several parts
+    kinds: ClassVar[frozenset[str]] = frozenset({"classes"})
+    needs_steps: ClassVar[bool] = True
+    learns_labels: ClassVar[bool] = False
+    unit_features: ClassVar[bool] = False
+    balances_classes: ClassVar[bool] = False
+    keeps_best: ClassVar[bool] = True
+    folds: ClassVar[bool] = True
+
+    # A step --------------------------------------------------------------------------------------
+
+    def batch_loss(self, support: Support, batch: Batch, weights: Any) -> Any:
+        """Loss of the support on a batch, a scalar tensor that can be differentiated.
+
+        Parameters
+        ----------
+        support : Support
+            Learnt rows (m, width), labels (m, q) and extras, in the stage's float type.
+        batch : Batch
+            Real rows (b, width) and their targets (b, q).
+        weights : Tensor of shape (b,)
+            Sums with them estimate means over all rows.
+
+        Returns
+        -------
+        Tensor of shape ()
+            The loss.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement batch_loss.")
+
+    def predictor(self, support: Support) -> Callable[[Any], Any]:
+        """Model induced by the support.
+
+        Parameters
+        ----------
+        support : Support
+            The learnt state.
+
+        Returns
+        -------
+        callable
+            Coordinates (k, width) -> outputs (k, q), both Tensors.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement predictor.")
+
+    def gradients(
+        self, support: Support, batch: Any, weights: Any, names: list[str]
+    ) -> tuple[Any, list[Any]]:
+        """Return the loss and its gradients in the named learnables, by autograd.
+
+        They come from `batch_loss`. A technique that knows its derivatives overrides this one
+        instead, as one must whose stages have no batches.
+
+        Parameters
+        ----------
+        support : Support
+            The learnt state.
+        batch : Batch or Sample
+            Real rows; a `Sample`, the same at every step, in a stage without batches.
+        weights : Tensor of shape (b,) or None
+            See `batch_loss`; None in a stage without batches.
+        names : list of str
+            Learnables, as of `rates`.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Without gradients.
+        gradients : list of Tensor
+            One for each name, of its shape.
+        """
+        learnables = [support[name].requires_grad_() for name in names]
+        try:
+            loss = self.batch_loss(support, batch, weights)
+            return loss.detach(), list(torch.autograd.grad(loss, learnables, allow_unused=True))
+        finally:
+            for tensor in learnables:
+                tensor.requires_grad_(False)
+
+    def after_step(self, support: Support) -> None:
+        """Whatever must follow a step, in place; nothing by default.
+
+        Parameters
+        ----------
+        support : Support
+            The learnt state after the step.
+        """
+
+    # Before training -----------------------------------------------------------------------------
 
     def setup(self, context: Context) -> None:
-        """Take the circumstances; raise a ValueError where they do not fit."""
+        """Take the circumstances, once, on a clone; check the parameters.
+
+        Parameters
+        ----------
+        context : Context
+            Sizes, kernel, device, generator and what the user asks for.
+
+        Raises
+        ------
+        ValueError
+            Where the circumstances do not fit the technique.
+        """
         if context.kind not in self.kinds:
             found = "y is missing; pass y, or use"
             if context.kind != "none":
@@ -184,114 +371,236 @@ class Objective(BaseEstimator):
         self._context = context
 
     def stages(self, max_iter: int | None) -> list[Stage]:
-        """Stages of training, of `max_iter` steps together; None asks for a default."""
+        """Return the stages of training.
+
+        Parameters
+        ----------
+        max_iter : int or None
+            Steps of all stages together; None asks for a default.
+
+        Returns
+        -------
+        list of Stage
+            None at all keeps the start.
+        """
         n_steps = 1000 if max_iter is None else max_iter
         size = self._context.batch_size or 256
         return [Stage("train", n_steps, size, torch.float32)]
 
     def start(self, rows: Any, labels: Any, scale: Any = None) -> Support:
-        """Support at the start, from rows (m, width) in coordinates and their targets (m, q).
+        """Support at the start.
 
-        `scale` (width,) or (1,) is that of the RBF kernel at the start, for who learns it.
+        Parameters
+        ----------
+        rows : Tensor of shape (m, width)
+            Real rows or centres, in coordinates.
+        labels : Tensor of shape (m, q) or None
+            Their targets.
+        scale : Tensor of shape (width,) or (1,), default=None
+            That of the RBF kernel at the start, for a technique that learns it.
+
+        Returns
+        -------
+        Support
+            The learnt state before the first step.
         """
         return Support(rows.clone(), labels)
 
     def rows(self, support: Support) -> Any:
-        """Rows (m, width) of a support in coordinates: the way back from `start`."""
-        return support.rows
-
-    def begin(self, stage: Stage, support: Support, sample: Sample) -> Support:
-        """Support that a stage starts from, with all its learnables, in the stage's float type."""
-        return support.to(stage.dtype)
-
-    def rates(self, stage: Stage, support: Support) -> dict[str, float]:
-        """Names of what a stage learns, each with its step size."""
-        return {"rows": self._context.learning_rate}
-
-    def batch_loss(self, support: Support, batch: Batch, weights: Any) -> Any:
-        """Loss of the support on a batch, a scalar tensor that can be differentiated.
+        """Return the rows of a support in coordinates: the way back from `start`.
 
         Parameters
         ----------
         support : Support
-        batch : Batch
-        weights : Tensor of shape (b,)
-            Sums with them estimate means over all rows.
+            The learnt state.
+
+        Returns
+        -------
+        Tensor of shape (m, width)
+            The rows that are handed out.
         """
-        raise NotImplementedError(f"{type(self).__name__} must implement batch_loss.")
+        return support.rows
 
-    def gradients(
-        self, support: Support, batch: Any, weights: Any, names: list[str]
-    ) -> tuple[Any, list[Any]]:
-        """Loss and its gradients in the named learnables, by autograd from `batch_loss`.
+    def begin(self, stage: Stage, support: Support, sample: Sample) -> Support:
+        """Support that a stage starts from, with all its learnables.
 
-        A technique that knows its derivatives overrides this one instead, as one must whose stages
-        have no batches.
+        Parameters
+        ----------
+        stage : Stage
+            The stage that begins.
+        support : Support
+            What the one before has left.
+        sample : Sample
+            Real rows; `sample.feed` draws batches for techniques that train models of their own.
+
+        Returns
+        -------
+        Support
+            In the stage's float type.
         """
-        learnables = [support[name].requires_grad_() for name in names]
-        try:
-            loss = self.batch_loss(support, batch, weights)
-            return loss.detach(), list(torch.autograd.grad(loss, learnables, allow_unused=True))
-        finally:
-            for tensor in learnables:
-                tensor.requires_grad_(False)
+        return support.to(stage.dtype)
 
-    def after_step(self, support: Support) -> None:
-        """Whatever must follow a step, in place; nothing by default."""
+    def rates(self, stage: Stage, support: Support) -> dict[str, float]:
+        """Name what a stage learns, each with its step size.
 
-    def predictor(self, support: Support) -> Callable[[Any], Any]:
-        """Model induced by the support: coordinates (k, width) -> outputs (k, q)."""
-        raise NotImplementedError(f"{type(self).__name__} must implement predictor.")
+        Parameters
+        ----------
+        stage : Stage
+            The stage that begins.
+        support : Support
+            As `begin` returned it.
+
+        Returns
+        -------
+        dict of str to float
+            "rows", "labels" or keys of `support.extra`, and their rates.
+        """
+        return {"rows": self._context.learning_rate}
+
+    # Looks at held-out rows, and the end ---------------------------------------------------------
+
+    def solve(self, support: Support, sample: Sample) -> None:
+        """Prepare in closed form what the technique has a closed form for; nothing by default.
+
+        Called before scores are taken, with some rows, and at the end, with all. `choose` follows.
+
+        Parameters
+        ----------
+        support : Support
+            The learnt state, changed in place.
+        sample : Sample
+            Real rows with weights.
+        """
+
+    def scores(self, support: Support, held_out: TrainingSet) -> dict[Hashable, float]:
+        """Score on held-out rows for each choice that is open at this step.
+
+        Parameters
+        ----------
+        support : Support
+            The learnt state after `solve`.
+        held_out : TrainingSet
+            Rows that training does not see.
+
+        Returns
+        -------
+        dict of hashable to float
+            Scores, larger is better; a technique without choices has one, under None.
+        """
+        outputs = blockwise(self.predictor(support), held_out.rows)
+        return {None: score(outputs, held_out, self._context.kind)}
+
+    def expect(self, score: float) -> None:
+        """Learn which score to expect where training has no held-out rows; nothing by default.
+
+        Parameters
+        ----------
+        score : float
+            The mean over held-out parts of earlier trainings.
+        """
+
+    def choose(self, support: Support, choice: Hashable) -> None:
+        """Settle the choice with the best score; nothing by default.
+
+        Parameters
+        ----------
+        support : Support
+            The learnt state, changed in place.
+        choice : hashable
+            A key of `scores`; None leaves it to the technique.
+        """
+
+    def temperature(self, support: Support) -> float:
+        """Divisor of the outputs before the softmax that makes them probabilities.
+
+        Parameters
+        ----------
+        support : Support
+            The learnt state.
+
+        Returns
+        -------
+        float
+            1 by default.
+        """
+        return 1.0
+
+    def learnt_parameters(self, support: Support) -> dict[str, Any]:
+        """Return parameters of the constructor that training has replaced; none by default.
+
+        Parameters
+        ----------
+        support : Support
+            The learnt state at the end.
+
+        Returns
+        -------
+        dict
+            Plain values by name. A copy with these is the distiller's ``objective_``, on which
+            `make_estimator` is called.
+        """
+        return {}
 
     def make_estimator(
         self, kind: str, image_shape: tuple[int, int, int] | None, device: str, seed: int
     ) -> Any:
         """Estimator that the learnt rows are meant for, to be trained on them once at the end.
 
-        It sees rows in coordinates, and must not need `setup`. None, the default, is kernel ridge
-        regression with the kernel and the dual coefficients of the support.
+        It must not need `setup`.
+
+        Parameters
+        ----------
+        kind : {"none", "classes", "multilabel", "numbers"}
+            Kind of target.
+        image_shape : tuple of int or None
+            Channels, height and width of rows that are images.
+        device : str
+            As the user gave it.
+        seed : int
+            Of whatever is random in it.
+
+        Returns
+        -------
+        estimator or None
+            It will see rows in coordinates. None, the default, is kernel ridge regression with the
+            kernel and the dual coefficients of the support.
         """
         return None
-
-    def learnt_parameters(self, support: Support) -> dict[str, Any]:
-        """Parameters of the constructor that training has replaced, plain values; none by default.
-
-        A copy with these is what `make_estimator` is called on.
-        """
-        return {}
 
     def stored_predictor(self, support: Support) -> Any:
-        """Predictor to keep on the fitted distiller, of NumPy arrays alone; None keeps none.
+        """Predictor to keep on the fitted distiller; none by default.
 
-        Called once, after the last solve. Its ``predict(rows, device)`` takes an ndarray
-        (k, width) of coordinates and returns outputs (k, q), as those of `predictor`.
+        Called once, after the last solve.
+
+        Parameters
+        ----------
+        support : Support
+            The learnt state at the end.
+
+        Returns
+        -------
+        object or None
+            Of NumPy arrays alone. Its ``predict(rows, device)`` takes an ndarray (k, width) of
+            coordinates and returns outputs (k, q), as those of `predictor`.
         """
         return None
-
-    def temperature(self, support: Support) -> float:
-        """Divisor of the outputs before the softmax that makes them probabilities."""
-        return 1.0
-
-    def solve(self, support: Support, sample: Sample) -> None:
-        """Prepare in closed form what the technique has a closed form for; nothing by default.
-
-        Called before scores are taken, with some rows, and at the end, with all. `choose` follows.
-        """
-
-    def scores(self, support: Support, held_out: TrainingSet) -> dict[Hashable, float]:
-        """Score on held-out rows for each choice that is open at this step; larger is better."""
-        outputs = blockwise(self.predictor(support), held_out.rows)
-        return {None: score(outputs, held_out, self._context.kind)}
-
-    def expect(self, score: float) -> None:
-        """Learn which score to expect where training has no held-out rows; nothing by default."""
-
-    def choose(self, support: Support, choice: Hashable) -> None:
-        """Settle the choice with the best score, in place; nothing by default."""
 
 
 def blockwise(function: Callable[[Any], Any], rows: Any) -> Any:
-    """Compute outputs of a function of rows block by block."""
+    """Compute outputs of a function of rows block by block.
+
+    Parameters
+    ----------
+    function : callable
+        Rows (k, width) -> outputs (k, ...), both Tensors.
+    rows : Tensor of shape (n, width)
+        Any number of rows.
+
+    Returns
+    -------
+    Tensor of shape (n, ...)
+        The outputs, without gradients.
+    """
     with torch.no_grad():
         parts = [
             function(rows[i : i + BLOCK_ROWS]) for i in range(0, max(1, len(rows)), BLOCK_ROWS)
@@ -305,13 +614,15 @@ def score(outputs: Any, data: TrainingSet, kind: str) -> float:
     Parameters
     ----------
     outputs : Tensor of shape (n, q)
+        Of the predictor.
     data : TrainingSet
         With targets.
     kind : {"classes", "multilabel", "numbers"}
 
     Returns
     -------
-    float, not larger than 1; minus infinity where outputs are not finite
+    float
+        Not larger than 1; minus infinity where outputs are not finite.
     """
     if not bool(torch.isfinite(outputs).all()):
         return -float("inf")

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from small_problems import generator
 
 from skdistill.networks.augmentation import (
     COLOURED,
@@ -19,10 +20,6 @@ from skdistill.networks.augmentation import (
 
 SHAPE = (3, 8, 12)
 D = 3 * 8 * 12
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def images(b=6, seed=1):

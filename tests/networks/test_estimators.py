@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.datasets import load_diabetes
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
@@ -36,12 +36,6 @@ def test_common_checks(estimator, check):
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning")
 def test_checks_that_must_be_called_by_name(name, estimator):
     getattr(estimator_checks, name)(type(estimator).__name__, clone(estimator))
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X, y, random_state=0, stratify=y)
 
 
 def image_network(**options):
@@ -71,7 +65,7 @@ def test_training_is_that_of_torch(digits):
     for epoch in range(20):
         if epoch == 11:
             optimizer.param_groups[0]["lr"] = 0.005
-        loss = nn.functional.cross_entropy(module(Z), torch.from_numpy(y))
+        loss = nn.functional.cross_entropy(module(Z), torch.tensor(y))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

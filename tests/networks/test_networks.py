@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from sklearn.base import clone
+from small_problems import generator
 from torch import nn
 
 from skdistill.networks import MLP, ConvFeatures, ConvNet, build
@@ -15,10 +16,6 @@ from skdistill.networks import MLP, ConvFeatures, ConvNet, build
 IMAGE = (2, 9, 14)
 D = 2 * 9 * 14
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
-
-def generator(seed=0, device="cpu"):
-    return torch.Generator(device=device).manual_seed(seed)
 
 
 def small_module(input_shape, n_outputs):
