@@ -16,6 +16,7 @@ from . import _torch as torch
 CPU_TILE_ELEMENTS = 2**19
 # An accelerator wants few, large launches instead.
 GPU_TILE_ELEMENTS = 2**26
+DATA_SHARE = 0.5  # of a device's free memory that data may take for good; the rest is for the work
 
 
 def resolve_device(device: Any) -> Any:
@@ -59,6 +60,45 @@ def tile_rows(n_columns: int, device: Any) -> int:
     """Rows of a tile of `n_columns` columns that suits the device."""
     elements = CPU_TILE_ELEMENTS if device.type == "cpu" else GPU_TILE_ELEMENTS
     return max(256 if device.type == "cpu" else 4096, elements // max(1, n_columns))
+
+
+def free_memory(device: Any) -> int:
+    """Bytes of an accelerator that are free, or held by PyTorch without use."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def fits(n_bytes: int, device: Any) -> bool:
+    """Whether data may stay on a device for good; the CPU has no other place for them."""
+    return device.type == "cpu" or n_bytes <= DATA_SHARE * free_memory(device)
+
+
+class Beside:
+    """Work on a CUDA device beside what is under way there, which it does not wait for.
+
+    The host is ahead of the device: a copy that is asked for here runs while the device is still
+    busy with what it was asked for before.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+        self.catch_up()
+
+    def __call__(self, work: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+        """Tensors (or None) that `work` makes, for use by all that is asked for from now on."""
+        with torch.cuda.stream(self._stream):
+            found = work()
+        here = torch.cuda.current_stream(self._device)
+        here.wait_stream(self._stream)
+        for tensor in found:
+            if tensor is not None:
+                tensor.record_stream(here)  # its memory is not given away before
+        return found
+
+    def catch_up(self) -> None:
+        """Let later work see the results of all that was asked for so far."""
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
 
 
 def for_each_block(

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from .. import _torch as torch
 from ..support import Support
 from ._one_hot import targets_at
+from ._stored_rows import rows_at, take_rows
 
 BLOCK_ROWS = 8192  # rows whose outputs are computed at a time
 
@@ -33,7 +34,8 @@ class TrainingSet:
 
     Attributes
     ----------
-    rows : Tensor of shape (n, width)
+    rows : Tensor or StoredRows of shape (n, width)
+        Bytes and numbers of half precision may be held as such. ``rows[index]`` is a Tensor.
     targets : Tensor or OneHot of shape (n, q), or None
         One-hot classes, 0/1 labels, or numbers of unit variance. ``targets[index]`` is a Tensor.
     weight : Tensor of shape (n,), positive
@@ -51,7 +53,7 @@ class TrainingSet:
 
     def take(self, index: Any, dtype: Any = None, out: Any = None) -> Batch:
         """Rows and targets by index, in a float type; rows go through `out` where that is given."""
-        rows = torch.index_select(self.rows, 0, index, out=out)
+        rows = take_rows(self.rows, index, out)
         targets = None if self.targets is None else self.targets[index]
         if dtype is not None:
             rows = rows.to(dtype)
@@ -61,7 +63,7 @@ class TrainingSet:
     def subset(self, index: Any) -> TrainingSet:
         """Set of the rows at `index`: copies for a Tensor, views for a slice."""
         return TrainingSet(
-            self.rows[index],
+            rows_at(self.rows, index),
             targets_at(self.targets, index),
             self.weight[index],
             None if self.codes is None else self.codes[index],
