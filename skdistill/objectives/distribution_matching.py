@@ -112,14 +112,14 @@ class DistributionMatching(NetworkTechnique):
 
         def work(start: int, stop: int) -> None:
             with torch.no_grad():
-                features = self._architecture.features(params, real[start:stop])
+                features = self._mixed.features(params, real[start:stop])
             of_real.append(shares[:, start:stop] @ features)
 
         for_each_block(work, len(real), len(real))
         return mean_distance(
             torch.stack(of_real).sum(0),
             class_shares(torch.ones_like(learnt[:, 0]), support.labels)
-            @ self._architecture.features(params, learnt),
+            @ self._mixed.features(params, learnt),
             _present(batch.targets, support.labels),
         )
 

@@ -251,7 +251,7 @@ class GradientMatching(NetworkTechnique):
                 if self._augmentation is not None:
                     x = self._augmentation(x, self._augmentation.draw(len(x)))
                 descend(
-                    self._architecture,
+                    self._mixed,
                     self._params,
                     self._velocity,
                     x,

@@ -187,7 +187,7 @@ class TrajectoryMatching(NetworkTechnique):
         def train(first: int, count: int) -> list[Parameters]:
             # Generators of their own: a fit that finds its experts goes on with the same numbers.
             return train_experts(
-                self._architecture,
+                self._mixed,
                 count,
                 feed,
                 recipe,
