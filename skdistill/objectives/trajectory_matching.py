@@ -83,7 +83,8 @@ class TrajectoryMatching(NetworkTechnique):
         makes of `lr_init` is ``distiller.objective_.lr_init``.
 
     expert_folder : str, path or None, default=None
-        Where experts are kept: one npz file each, read when it is needed. A later fit whose rows,
+        Where experts are kept: one npz file each, read when it is needed, on a GPU that has room
+        for all of them once. A later fit whose rows,
         weights, network and training of the experts are the same uses the files it finds, whatever
         its seed, and trains only what is missing. None keeps experts in memory.
 
