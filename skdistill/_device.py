@@ -108,8 +108,10 @@ def for_each_block(
     *,
     parallel: bool = False,
     what: str = "rows",
-) -> None:
+) -> int:
     """Call ``work(start, stop)`` over all rows; halve the block when memory runs out.
+
+    Returns the block that memory was enough for, for who is to do the same again.
 
     `work` must keep its result only as its last action, so that a block that failed half-way can
     be done again. With `parallel` blocks run in as many threads as PyTorch uses, each on one core:
@@ -118,17 +120,16 @@ def for_each_block(
     """
     n_parts = min(torch.get_num_threads(), -(-n_rows // block)) if parallel else 1
     if n_parts <= 1:
-        _run_blocks(work, 0, n_rows, block, what)
-        return
+        return _run_blocks(work, 0, n_rows, block, what)
 
-    def part(number: int) -> None:
+    def part(number: int) -> int:
         # OpenMP keeps this limit for each calling thread: nobody else's setting changes.
         with _thread_pools().limit(limits=1, user_api="openmp"):
             start, end = (n_rows * k // n_parts for k in (number, number + 1))
-            _run_blocks(work, start, end, block, what)
+            return _run_blocks(work, start, end, block, what)
 
     with ThreadPoolExecutor(n_parts) as executor:
-        list(executor.map(part, range(n_parts)))
+        return min(executor.map(part, range(n_parts)))
 
 
 def one_blas_thread() -> Any:
@@ -144,7 +145,7 @@ def _thread_pools() -> ThreadpoolController:
 
 def _run_blocks(
     work: Callable[[int, int], None], start: int, end: int, block: int, what: str
-) -> None:
+) -> int:
     while start < end:
         stop = min(end, start + block)
         try:
@@ -152,16 +153,19 @@ def _run_blocks(
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error) or stop - start == 1:
                 raise
-            block = max(1, (stop - start) // 2)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            warnings.warn(
-                f"Out of memory: going on with blocks of {block} {what}.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
         else:
             start = stop
+            continue
+        # The error is gone here, and with it what the work that failed had made.
+        block = max(1, (stop - start) // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        warnings.warn(
+            f"Out of memory: going on with blocks of {block} {what}.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return block
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -169,4 +173,5 @@ def _is_out_of_memory(error: BaseException) -> bool:
         isinstance(error, (MemoryError, torch.OutOfMemoryError))
         or "not enough memory" in str(error)
         or "can't allocate memory" in str(error)
+        or "_ALLOC_FAILED" in str(error)  # cuDNN, cuBLAS
     )

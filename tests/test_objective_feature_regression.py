@@ -263,6 +263,8 @@ def test_blocks_are_halved_when_memory_runs_out(monkeypatch):
     expected = features_of(objective._features, objective._judges, batch.rows.float())
 
     class Small:
+        most = 100
+
         def block_rows(self, device):
             return 32
 
@@ -272,8 +274,11 @@ def test_blocks_are_halved_when_memory_runs_out(monkeypatch):
             return objective._features(params, rows)
 
     with pytest.warns(RuntimeWarning, match="going on with blocks of"):
-        found = features_of(Small(), objective._judges, batch.rows.float())
+        small = Small()
+        found = features_of(small, objective._judges, batch.rows.float())
     torch.testing.assert_close(found, expected)
+    again = features_of(small, objective._judges, batch.rows.float())  # without a warning
+    torch.testing.assert_close(again, expected)
 
 
 # Through the distiller ---------------------------------------------------------------------------

@@ -797,5 +797,3 @@ def test_on_cuda(digits, folder, tmp_path):
     distiller = quick(objective=objective, max_iter=60, init="uniform", device="cuda").fit(X, y)
     assert distiller.device_.startswith("cuda")
     assert np.mean(distiller.loss_curve_[-15:]) < 0.8 * np.mean(distiller.loss_curve_[:15])
-    again = clone(distiller).fit(X, y)
-    np.testing.assert_allclose(again.distilled_.X, distiller.distilled_.X, atol=1e-2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES, assert_same_fit
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
 
@@ -23,7 +24,6 @@ from skdistill.objectives._stored_rows import StoredRows, as_array, load_rows
 from skdistill.training import train
 
 CPU = torch.device("cpu")
-CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 SMALL = ConvNet(8)
 TECHNIQUES = {
     "feature_regression": FeatureRegression(SMALL, n_networks=1),
@@ -59,18 +59,15 @@ def quick(name, **options):
     )
 
 
-def assert_same_fit(found, expected, rtol=1e-3):
-    """Losses and nearly all pixels agree: Adam makes much of the rounding of a gradient near 0."""
-    by_map = isinstance(found.objective.network, ConvFeatures)
-    steps = 1 if by_map else None  # a map's gradient at blank patches is made of rounding
-    assert_allclose(found.loss_curve_[:steps], expected.loss_curve_[:steps], rtol=rtol)
-    if by_map:
-        return
-    difference = np.abs(found.distilled_.X - expected.distilled_.X)
-    assert np.quantile(difference, 0.98) < 5 * rtol
+def assert_same(found, expected, rtol=1e-3):
+    """Fits agree; a frozen map's gradient at blank patches is made of rounding."""
+    if isinstance(found.objective.network, ConvFeatures):
+        assert found.loss_curve_[0] == pytest.approx(expected.loss_curve_[0], rel=rtol)
+    else:
+        assert_same_fit(found, expected, rtol)
 
 
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[CUDA, pytest.mark.gpu])])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("room", [True, False])
 @pytest.mark.parametrize("index", [None, np.array([5, 1, 2, 7, 30, 4])], ids=["all", "some"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64, np.int16, ">f4"])
@@ -125,7 +122,7 @@ def test_fits_are_those_of_float32_rows(digits, name, dtype, monkeypatch):
     found = quick(name, init=init).fit(X.astype(dtype), y)
     monkeypatch.setattr(_stored_rows, "KEPT", ())
     expected = quick(name, init=init).fit(X.astype(dtype), y)
-    assert_same_fit(found, expected)
+    assert_same(found, expected)
     assert np.abs(found.distilled_.X - X[0]).max() > 1  # in the user's units
 
 
@@ -134,7 +131,7 @@ def test_fits_without_room_on_the_device_are_the_same(digits, name, monkeypatch)
     X, y = digits[0].astype(np.float64), digits[1]
     expected = quick(name).fit(X, y)
     no_room(monkeypatch)
-    assert_same_fit(quick(name).fit(X, y), expected)
+    assert_same(quick(name).fit(X, y), expected)
 
 
 def test_bytes_are_never_copied_on_the_cpu(digits, monkeypatch):
@@ -181,25 +178,3 @@ def test_half_of_the_free_memory_is_for_data(free, monkeypatch):
     assert _device.fits(free // 2, cuda)
     assert not _device.fits(free // 2 + 1, cuda)
     assert _device.fits(10**15, CPU)
-
-
-@pytest.mark.gpu
-@CUDA
-def test_free_memory_counts_what_pytorch_holds_without_use():
-    device = torch.device("cuda")
-    before = _device.free_memory(device)
-    held = torch.empty(2**26, dtype=torch.uint8, device=device)
-    assert before - _device.free_memory(device) >= len(held)
-    del held
-    assert _device.free_memory(device) >= before - 2**22
-
-
-@pytest.mark.gpu
-@CUDA
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize("name", TECHNIQUES)
-def test_rows_away_from_the_device_give_the_same_fit(digits, name, dtype, monkeypatch):
-    X, y = digits[0].astype(dtype), digits[1]
-    resident = quick(name, device="cuda").fit(X, y)
-    no_room(monkeypatch)
-    assert_same_fit(quick(name, device="cuda").fit(X, y), resident, rtol=1e-2)

@@ -23,6 +23,7 @@ A class has a copy of the parameters to itself, so that one call gives the gradi
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -165,6 +166,7 @@ class GradientMatching(NetworkTechnique):
         self._check_parameters(context.image_shape)
         self._image_shape = context.image_shape or (1, 1, context.n_features)  # for `factor`
         self._loops = self._resolve_loops(context.n_support / context.n_outputs)
+        self._at_once = sys.maxsize  # classes: as many as memory was enough for so far
         self._params: Parameters | None = None
         self._velocity: Parameters = {}
         self._steps = 0  # since the network was drawn
@@ -208,6 +210,7 @@ class GradientMatching(NetworkTechnique):
         classes = (real.present & learnt.present).nonzero()[:, 0]
         augmented = self._augmented(context.n_outputs)
         at_once = max(1, AT_ONCE[rows.device.type] // real.index.shape[1])
+        at_once = min(at_once, self._at_once)
         distances = [(0 * rows).sum()]  # a batch may have no class in common with the learnt rows
 
         def work(start: int, stop: int) -> None:
@@ -222,7 +225,9 @@ class GradientMatching(NetworkTechnique):
             )
             distances.append(distance(of_real, of_learnt).sum())
 
-        for_each_block(work, len(classes), at_once, what="classes")
+        enough = for_each_block(work, len(classes), at_once, what="classes")
+        if enough < at_once:
+            self._at_once = enough
         return torch.stack(distances).sum()
 
     def after_step(self, support: Support) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
@@ -17,8 +18,6 @@ from skdistill.objectives import DistributionMatching, GradientMatching, Traject
 
 CPU = torch.device("cpu")
 IMAGE = (1, 8, 8)
-CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-DEVICES = ["cpu", pytest.param("cuda", marks=[CUDA, pytest.mark.gpu])]
 
 
 NETWORKS = {"mlp": MLP(32), "convnet": ConvNet(16), "plain": ConvNet(16, norm="none")}
