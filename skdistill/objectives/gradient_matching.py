@@ -102,8 +102,7 @@ class GradientMatching(NetworkTechnique):
     - DC: ``GradientMatching(augment=None)``, ``batch_size=2560``,
     - DSA: ``GradientMatching()``, ``batch_size=2560``,
     - IDC: ``GradientMatching(distance="mse", augment="color_crop_cutout", train_on="real",
-      factor=2)``, ``batch_size=640``. That paper's code
-      also mixes the images that the network is trained on (CutMix).
+      factor=2)``, ``batch_size=640``.
 
     They take 1,000 to 2,000 networks, that is ``max_iter=1000 * outer_loop``; the default of
     `max_iter` is 1,000 steps. A feature of size 1 moves by half of `learning_rate` in a step at
@@ -113,6 +112,11 @@ class GradientMatching(NetworkTechnique):
     other, but holds only ``n_features / factor**2`` free numbers. IDC counts
     ``factor**2`` such images as one: its 10 images a class with ``factor=2`` are
     ``n_samples=400`` here for ten classes, and take the disk space of 100 images when reduced.
+
+    Of IDC its distance, its training on real rows and its multi-formation are here. Its public code
+    also trains networks, those that judge the rows too, on images mixed by CutMix in half of the
+    batches of MNIST and CIFAR-10, and after a step on 500 fresh rows instead of those of the step;
+    both are left out.
 
     For the importance of rows a ridge regression on the features of two further random networks,
     drawn once for a fit, stands in for a network trained on the learnt rows: the network of a step

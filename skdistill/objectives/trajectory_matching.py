@@ -254,7 +254,8 @@ class TrajectoryMatching(NetworkTechnique):
         while len(steps) < self.syn_steps:
             parts: Any = [None]
             if size < m:
-                parts = torch.randperm(m, generator=random).to(support.rows.device).split(size)
+                order = torch.randperm(m, generator=random)
+                parts = order.to(support.rows.device, non_blocking=True).split(size)
             for index in parts:
                 count = m if index is None else len(index)
                 draw = None if self._augmentation is None else self._augmentation.draw(count)
