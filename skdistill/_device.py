@@ -64,8 +64,9 @@ def tile_rows(n_columns: int, device: Any) -> int:
 
 def free_memory(device: Any) -> int:
     """Bytes of an accelerator that are free, or held by PyTorch without use."""
-    free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    with torch.cuda.device(device):
+        free, _ = torch.cuda.mem_get_info()
+        return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
 
 
 def fits(n_bytes: int, device: Any) -> bool:
