@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
 
 from skdistill import DatasetDistiller, _device, learning
+from skdistill.batches import BatchSampler
 from skdistill.coordinates import plain_coordinates, unit_coordinates
 from skdistill.networks import ConvFeatures, ConvNet
 from skdistill.objectives import (
@@ -20,6 +24,7 @@ from skdistill.objectives import (
     TrajectoryMatching,
     _stored_rows,
 )
+from skdistill.objectives._feed import Feed
 from skdistill.objectives._stored_rows import StoredRows, as_array, load_rows
 from skdistill.training import train
 
@@ -169,6 +174,67 @@ def test_experts_of_bytes_are_found_again(digits, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     distiller.fit(X[:-1], y[:-1])
     assert len(list(tmp_path.iterdir())) == 4
+
+
+class FakeStream:
+    """Stands for a stream of a device; notes who waits for whom, and where work is asked for."""
+
+    noted: ClassVar[list] = []
+    now: ClassVar[list] = ["main"]
+
+    def __init__(self, name):
+        self.name = name
+
+    def wait_stream(self, other):
+        self.noted.append(f"{self.name} waits for {other.name}")
+
+    @classmethod
+    @contextmanager
+    def inside(cls, stream):
+        cls.now.append(stream.name)
+        yield
+        cls.now.pop()
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    """Let the CPU be a device that rows are away from; gives what happens there, in order."""
+    noted = FakeStream.noted
+    noted.clear()
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: FakeStream("side"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: FakeStream("main"))
+    monkeypatch.setattr(torch.cuda, "stream", FakeStream.inside)
+    monkeypatch.setattr(
+        torch.Tensor, "record_stream", lambda tensor, stream: noted.append(f"used in {stream.name}")
+    )
+
+    def pin(tensor):
+        noted.append(f"copied in {FakeStream.now[-1]}")
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    monkeypatch.setattr(StoredRows, "away", True)
+    return noted
+
+
+def test_batches_are_copied_beside_the_steps(streams):
+    X = np.random.default_rng(0).integers(0, 200, (40, 6)).astype(np.uint8)
+    rows = load_rows(X, None, plain_coordinates(6), CPU)
+    data = TrainingSet(rows, torch.eye(40), torch.ones(40))
+
+    def batches(losses):
+        sampler = BatchSampler(data.weight, torch.Generator().manual_seed(0), reweight=False)
+        feed = Feed(data, sampler, losses)
+        found = [feed.draw(10, torch.float32)]
+        feed.refresh(lambda rows: rows, 1.0)
+        return [*found, feed.draw(10, torch.float32)]
+
+    (first, _), (second, _) = batches(lambda outputs, temperature, index: outputs[:, 0])
+    drawn = ["copied in side", "main waits for side", *["used in main"] * 3]
+    refreshed = ["copied in main", "side waits for main"]
+    assert streams == ["side waits for main", *drawn, *refreshed, *drawn]
+    for batch in (first, second):  # the second did not overwrite the first
+        torch.testing.assert_close(batch.rows, rows[batch.targets.argmax(1)])
 
 
 @pytest.mark.parametrize("free", [0, 1000, 10**12])

@@ -157,7 +157,8 @@ class Experts:
             if not self._near:
                 return self._read(number, epoch)
             self._held[number] = [self._read(number, t) for t in range(self._n_epochs + 1)]
-        return {name: p.to(self._device) for name, p in self._held[number][epoch].items()}
+        held = self._held[number][epoch]
+        return {name: p.to(self._device, non_blocking=True) for name, p in held.items()}
 
     def _read(self, number: int, epoch: int) -> Parameters:
         """Parameters from the file of an expert."""
