@@ -279,7 +279,8 @@ class GradientMatching(NetworkTechnique):
         name, numbers = augmentation.draw(n_classes)
 
         def augmented(rows: Any, classes: Any) -> Any:
-            own = numbers[classes.cpu()].repeat_interleave(rows.shape[1], 0)
+            there = numbers.to(rows.device, non_blocking=True)
+            own = there[classes].repeat_interleave(rows.shape[1], 0)
             return augmentation(rows, Draw(name, own))
 
         return augmented
