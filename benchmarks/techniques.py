@@ -7,11 +7,16 @@ augmentation. Training rows and a validation part follow from the seed; `--part 
 on the latter, for whoever changes a setting, so that nothing is ever chosen by the test part.
 Ridge techniques (KIP, RFAD, FRePo) are also scored by the predictor that their rows are made for.
 Rows of no technique stand for comparison: drawn at random, k-means centres (with one row a class
-the class means), and k-means on a sensitivity coreset. Seconds are process CPU seconds of a fit.
+the class means), and k-means on a sensitivity coreset. Seconds are those of a fit, process CPU
+seconds without an accelerator, wall seconds with one.
 
 With `--cells` every score is appended to a file, and a run that was broken off goes on from there.
 `--size cpu` needs minutes a problem; `--size gpu` has published widths and steps, and wants an
 accelerator: python benchmarks/techniques.py --size gpu --cells techniques_gpu.jsonl
+Published steps take hours a run: `--steps 500` makes at most so many, with fewer experts, and
+`--minutes 9` begins no other run after that time. Experts are kept in files beside `--cells`.
+CIFAR-10 is read from cifar10.npz (keys as in mnist.npz, images as rows, channels first), else from
+JPEG copies in cifar10_jpeg.npz, which lose some quality, else by torchvision.
 """
 
 from __future__ import annotations
@@ -20,12 +25,13 @@ import json
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from _report import mean_and_error, parser, plt, save
 from sklearn.datasets import fetch_openml, load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -52,6 +58,8 @@ NONE = "no technique"
 RIDGE = ("KIP", "RFAD", "FRePo")
 OWN = ", own predictor"
 VALIDATION_ROWS = 2000
+UNIT_ROWS = 10_000  # training rows that the units of the evaluation are taken from
+JPEG = "cifar10_jpeg.npz"
 
 
 PUBLISHED = {  # steps; DC and DSA use 1,000 networks for 10 steps each, IDC 2,000 for 100
@@ -64,6 +72,7 @@ PUBLISHED = {  # steps; DC and DSA use 1,000 networks for 10 steps each, IDC 2,0
     "IDC": 200_000,
     "MTT": 5000,
 }
+FEWEST_EXPERTS = 3
 # A kernel of pixels needs more steps than networks, and they are cheaper.
 SHORT = {**dict.fromkeys(PUBLISHED, 150), "KIP": 600}
 # The best of a few on the validation part of seed 0, from uniform starts with uniform batches.
@@ -124,6 +133,19 @@ def published(max_start_epoch: int) -> Setting:
         experts={"n_experts": 100, "max_start_epoch": max_start_epoch},
         expert_batch=256,
     )
+
+
+def limited(s: Setting, most: int | None, folder: Path | None) -> Setting:
+    """At most so many steps, and as much fewer experts, kept in a folder if one is given."""
+    experts = dict(s.experts)
+    if folder is not None:
+        experts["expert_folder"] = folder
+    if most is None:
+        return replace(s, experts=experts)
+    share = min(1.0, most / s.steps["MTT"])
+    experts["n_experts"] = max(FEWEST_EXPERTS, round(share * experts["n_experts"]))
+    steps = {name: min(n, most) for name, n in s.steps.items()}
+    return replace(s, steps=steps, experts=experts)
 
 
 EXPERTS = {
@@ -221,19 +243,30 @@ TECHNIQUES: dict[str, Callable[[Setting, ConvNet], tuple[Any, dict]]] = {
 
 
 def read(data: str, folder: Path) -> list[np.ndarray]:
-    """Training images and labels, test images and labels; images are rows of float32."""
+    """Training images and labels, test images and labels; images are rows, bytes if they can be."""
     if data == "digits":
         X, y = load_digits(return_X_y=True)
         X, X_test, y, y_test = train_test_split(X, y, random_state=0, stratify=y)
-    elif (folder / f"{data}.npz").exists() or data != "mnist":
+        X, X_test = X.astype(np.float32), X_test.astype(np.float32)
+    elif (folder / f"{data}.npz").exists():
         stored = np.load(folder / f"{data}.npz")
         X, y, X_test, y_test = (stored[k] for k in ("X_train", "y_train", "X_test", "y_test"))
-    else:
+    elif data == "mnist":
         bunch = fetch_openml("mnist_784", as_frame=False)
-        X, X_test = np.split(bunch.data, [60_000])
+        X, X_test = np.split(bunch.data.astype(np.uint8), [60_000])
         y, y_test = np.split(bunch.target.astype(int), [60_000])
-    images = (part.reshape(len(part), -1).astype(np.float32) for part in (X, X_test))
-    return [next(images), y, next(images), y_test]
+    elif (folder / JPEG).exists():
+        from conv_features import read as read_copies  # needs Pillow
+
+        X, y, X_test, y_test = read_copies(JPEG.removesuffix(".npz"), folder)
+    else:
+        from torchvision.datasets import CIFAR10
+
+        parts = [CIFAR10(folder, train, download=True) for train in (True, False)]
+        X, X_test = (part.data.transpose(0, 3, 1, 2) for part in parts)
+        y, y_test = (np.array(part.targets) for part in parts)
+    X, X_test = (np.ascontiguousarray(part).reshape(len(part), -1) for part in (X, X_test))
+    return [X, y, X_test, y_test]
 
 
 def split(found: list[np.ndarray], s: Setting, seed: int, part: str) -> list[np.ndarray]:
@@ -252,10 +285,18 @@ def split(found: list[np.ndarray], s: Setting, seed: int, part: str) -> list[np.
 # Runs ---------------------------------------------------------------------------------------------
 
 
+def clock() -> float:
+    """Seconds of the process; on the wall where an accelerator works."""
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def fit(
     problem: tuple[str, int], s: Setting, technique: str, start: str, batches: str, seed: int, X, y
 ) -> tuple[DatasetDistiller, float]:
-    """Learn rows; the fitted distiller and its CPU seconds."""
+    """Learn rows; the fitted distiller and its seconds."""
     data, m = problem
     network = ConvNet(width=s.width)
     options: dict[str, Any] = {"image_shape": SHAPES[data], "batch_size": s.batch * 10}
@@ -277,9 +318,9 @@ def fit(
         random_state=seed,
         **options,
     )
-    began = time.process_time()
+    began = clock()
     distiller.fit(X, y)
-    return distiller, time.process_time() - began
+    return distiller, clock() - began
 
 
 def scores(distiller, data: str, s: Setting, technique: str, seed: int, parts) -> dict[str, float]:
@@ -291,7 +332,7 @@ def scores(distiller, data: str, s: Setting, technique: str, seed: int, parts) -
         n_networks=s.n_networks,
         random_state=seed,
     )
-    found = {technique: evaluate(distiller, X_test, y_test, network, X_train=X).mean()}
+    found = {technique: evaluate(distiller, X_test, y_test, network, X_train=X[:UNIT_ROWS]).mean()}
     if technique in RIDGE:
         found[technique + OWN] = evaluate(distiller, X_test, y_test, "kernel_ridge")[0]
     return found
@@ -305,7 +346,7 @@ def run(problems: dict[tuple[str, int], Setting], args, done: dict, keep) -> Non
     rounds = [[(NONE, start, "none") for start in PLAIN]]
     rounds += [[(t, *COMBINATIONS[0]) for t in args.techniques]]
     rounds += [[(t, *c) for t in args.techniques for c in COMBINATIONS[1:]]]
-    found = {}
+    found, began = {}, time.perf_counter()
     for wanted, problem, seed in product(rounds, problems, range(args.seeds)):
         data, m = problem
         todo = [job for job in wanted if (data, m, *job, seed) not in done]
@@ -316,6 +357,8 @@ def run(problems: dict[tuple[str, int], Setting], args, done: dict, keep) -> Non
         s = problems[problem]
         parts = split(found[data], s, seed, args.part)
         for job in todo:
+            if time.perf_counter() - began > 60 * args.minutes:
+                return
             distiller, seconds = fit(problem, s, *job, seed, *parts[:2])
             for name, score in scores(distiller, data, s, job[0], seed, parts).items():
                 keep((data, m, name, *job[1:], seed), float(score), seconds)
@@ -428,13 +471,19 @@ def main() -> None:
     options.add_argument("--part", choices=["test", "validation"], default="test")
     options.add_argument("--cells", type=Path, help="file of scores to append to and go on from")
     options.add_argument("--summarise", action="store_true", help="what --cells holds; no fits")
+    options.add_argument("--steps", type=int, help="of a run at most (default: those of the size)")
+    options.add_argument("--minutes", type=float, default=np.inf, help="begin no run after them")
     args = options.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     done: dict = {}  # (data, rows a class, technique, start, batches, seed) -> score, seconds
-    if args.cells is not None and args.cells.exists():
-        for line in args.cells.read_text().splitlines():
-            key, *values = json.loads(line)
-            done[tuple(key)] = values
+    if args.cells is not None:
+        made_with = {"size": args.size, "part": args.part, "steps": args.steps}
+        if not args.cells.exists():
+            args.cells.write_text(json.dumps(made_with) + "\n")
+        first, *lines = map(json.loads, args.cells.read_text().splitlines())
+        if first != made_with:
+            raise SystemExit(f"{args.cells} holds runs with {first}, not {made_with}.")
+        done = {tuple(key): values for key, *values in lines}
 
     def keep(key, score: float, seconds: float) -> None:
         done[key] = score, seconds
@@ -442,15 +491,18 @@ def main() -> None:
             with args.cells.open("a") as file:
                 file.write(json.dumps([key, round(score, 5), round(seconds, 2)]) + "\n")
 
+    folder = None
+    if args.cells is not None and args.size == "gpu":
+        folder = args.cells.with_suffix(".experts")
     problems = {
-        problem: setting
+        problem: limited(setting, args.steps, folder)
         for problem, setting in PROBLEMS[args.size].items()
         if args.problems is None or f"{problem[0]}-{problem[1]}" in args.problems
     }
     if not args.summarise:
         run(problems, args, done, keep)
     header = ["data", "technique", *(f"{s.replace('_', ' ')}: {b}" for s, b in COMBINATIONS)]
-    header += ["over random rows", "CPU s"]
+    header += ["over random rows", "s" if torch.cuda.is_available() else "CPU s"]
     table = summary(done, problems, args.seeds)
     found = [p for p in problems if any(row[0] == f"{p[0]}, {p[1]} a class" for row in table)]
     settings: dict[str, Any] = {"size": args.size, "seeds": args.seeds, "part": args.part}
@@ -459,6 +511,8 @@ def main() -> None:
         steps = ", ".join(f"{n} {t}" for t, n in s.steps.items() if t in args.techniques)
         rows = s.n_train or "all"
         settings[f"{problem[0]}-{problem[1]}"] = f"width {s.width}, {rows} rows, steps {steps}"
+    if any(data == "cifar10" for data, _ in found) and not (args.data / "cifar10.npz").exists():
+        settings["cifar10"] = "JPEG copies" if (args.data / JPEG).exists() else "original"
     name = "techniques" if args.size == "cpu" else f"techniques_{args.size}"
     gains = {row[0] for row in table if row[1] == "mean gain"}
     compared = [p for p in found if f"{p[0]}, {p[1]} a class" in gains]

@@ -16,6 +16,7 @@ from . import _torch as torch
 CPU_TILE_ELEMENTS = 2**19
 # An accelerator wants few, large launches instead.
 GPU_TILE_ELEMENTS = 2**26
+DATA_SHARE = 0.5  # of a device's free memory that data may take for good; the rest is for the work
 
 
 def resolve_device(device: Any) -> Any:
@@ -61,6 +62,46 @@ def tile_rows(n_columns: int, device: Any) -> int:
     return max(256 if device.type == "cpu" else 4096, elements // max(1, n_columns))
 
 
+def free_memory(device: Any) -> int:
+    """Bytes of an accelerator that are free, or held by PyTorch without use."""
+    with torch.cuda.device(device):
+        free, _ = torch.cuda.mem_get_info()
+        return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+
+
+def fits(n_bytes: int, device: Any) -> bool:
+    """Whether data may stay on a device for good; the CPU has no other place for them."""
+    return device.type == "cpu" or n_bytes <= DATA_SHARE * free_memory(device)
+
+
+class Beside:
+    """Work on a CUDA device beside what is under way there, which it does not wait for.
+
+    The host is ahead of the device: a copy that is asked for here runs while the device is still
+    busy with what it was asked for before.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+        self.catch_up()
+
+    def __call__(self, work: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+        """Tensors (or None) that `work` makes, for use by all that is asked for from now on."""
+        with torch.cuda.stream(self._stream):
+            found = work()
+        here = torch.cuda.current_stream(self._device)
+        here.wait_stream(self._stream)
+        for tensor in found:
+            if tensor is not None:
+                tensor.record_stream(here)  # its memory is not given away before
+        return found
+
+    def catch_up(self) -> None:
+        """Let later work see the results of all that was asked for so far."""
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+
+
 def for_each_block(
     work: Callable[[int, int], None],
     n_rows: int,
@@ -68,8 +109,10 @@ def for_each_block(
     *,
     parallel: bool = False,
     what: str = "rows",
-) -> None:
+) -> int:
     """Call ``work(start, stop)`` over all rows; halve the block when memory runs out.
+
+    Returns the block that memory was enough for, for who is to do the same again.
 
     `work` must keep its result only as its last action, so that a block that failed half-way can
     be done again. With `parallel` blocks run in as many threads as PyTorch uses, each on one core:
@@ -78,17 +121,16 @@ def for_each_block(
     """
     n_parts = min(torch.get_num_threads(), -(-n_rows // block)) if parallel else 1
     if n_parts <= 1:
-        _run_blocks(work, 0, n_rows, block, what)
-        return
+        return _run_blocks(work, 0, n_rows, block, what)
 
-    def part(number: int) -> None:
+    def part(number: int) -> int:
         # OpenMP keeps this limit for each calling thread: nobody else's setting changes.
         with _thread_pools().limit(limits=1, user_api="openmp"):
             start, end = (n_rows * k // n_parts for k in (number, number + 1))
-            _run_blocks(work, start, end, block, what)
+            return _run_blocks(work, start, end, block, what)
 
     with ThreadPoolExecutor(n_parts) as executor:
-        list(executor.map(part, range(n_parts)))
+        return min(executor.map(part, range(n_parts)))
 
 
 def one_blas_thread() -> Any:
@@ -104,7 +146,7 @@ def _thread_pools() -> ThreadpoolController:
 
 def _run_blocks(
     work: Callable[[int, int], None], start: int, end: int, block: int, what: str
-) -> None:
+) -> int:
     while start < end:
         stop = min(end, start + block)
         try:
@@ -112,16 +154,19 @@ def _run_blocks(
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error) or stop - start == 1:
                 raise
-            block = max(1, (stop - start) // 2)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            warnings.warn(
-                f"Out of memory: going on with blocks of {block} {what}.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
         else:
             start = stop
+            continue
+        # The error is gone here, and with it what the work that failed had made.
+        block = max(1, (stop - start) // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        warnings.warn(
+            f"Out of memory: going on with blocks of {block} {what}.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return block
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -129,4 +174,5 @@ def _is_out_of_memory(error: BaseException) -> bool:
         isinstance(error, (MemoryError, torch.OutOfMemoryError))
         or "not enough memory" in str(error)
         or "can't allocate memory" in str(error)
+        or "_ALLOC_FAILED" in str(error)  # cuDNN, cuBLAS
     )

@@ -132,27 +132,26 @@ def kmeans_start(
     -------
     Start
     """
-    rows = data.rows.cpu().numpy()
+    rows, width = data.rows, data.rows.shape[1]
     weight = data.weight.double().cpu().numpy()
     centres, values = [], []
     for members, count in _groups(data, budget, balance):
         if len(members) > CLUSTER_ROWS:
             members = rng.choice(members, CLUSTER_ROWS, replace=False)
-        targets = None
+        index, targets = torch.from_numpy(members).to(rows.device), None
         if data.targets is not None:
-            targets = data.targets[torch.from_numpy(members).to(data.rows.device)]
-            targets = targets.double().cpu().numpy()
-        points, seeds = rows[members].astype(np.float64), "k-means++"
+            targets = data.targets[index].double().cpu().numpy()
+        points, seeds = rows[index].double().cpu().numpy(), "k-means++"
         if data.codes is None and targets is not None:
             points, seeds = np.hstack([points, targets]), "random"
         centre, label = _clusters(points, weight[members], count, rng, seeds)
-        centres.append(centre[:, : rows.shape[1]])
+        centres.append(centre[:, :width])
         if targets is not None:
             mass = np.bincount(label, weights=weight[members], minlength=len(centre))
             sums = np.zeros((len(centre), targets.shape[1]))
             np.add.at(sums, label, targets * weight[members, None])
             values.append(sums / np.where(mass > 0, mass, 1.0)[:, None])
-    found = torch.from_numpy(np.concatenate(centres)).to(data.rows)
+    found = torch.from_numpy(np.concatenate(centres)).to(rows.device, rows.dtype)
     if data.targets is None:
         return Start(found, None)
     means = torch.from_numpy(np.concatenate(values)).to(data.rows.device)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from .initialise import Start
 from .kernel_start import FIT_ROWS, KernelStart, search_rbf
 from .kernels.functions import Kernel
 from .objectives._one_hot import OneHot, targets_at
+from .objectives._stored_rows import load_rows
 from .objectives.base import Context, Objective, TrainingSet
 from .support import Support
 from .training import Trainer, TrainingOptions, TrainingResult, finish, train
@@ -88,6 +90,10 @@ class Problem:
     def load(self, coordinates: Coordinates, order: Any = None) -> Any:
         """Coordinates of the distinct rows, or of those at `order`, as a float32 Tensor."""
         return coordinates.load(self.X, torch.float32, self.device, self._where(order))
+
+    def hold(self, coordinates: Coordinates, order: Any = None) -> Any:
+        """As `load`, but rows of a small type, or without room on the device, as they are."""
+        return load_rows(self.X, self._where(order), coordinates, self.device)
 
     def sample(self, order: Any) -> np.ndarray:
         """Distinct rows (k, d) at `order`, a Tensor."""
@@ -200,7 +206,8 @@ def learn(
         coordinates, start = _coordinates_and_scale(problem, settings, splits)
     kernel = replace(problem.kernel, gamma=start.gamma) if problem.search else problem.kernel
     kernel = replace(kernel, gamma=kernel.gamma / coordinates.length**2)
-    data = _training_set(problem, coordinates, splits)
+    hold = problem.hold if technique.unit_features else problem.load
+    data = _training_set(problem, partial(hold, coordinates), splits)
     few = len(splits) != 1 and technique.folds
     fixed = RIDGES["few" if few else "many"]
     ridges = (start.ridge, *(r for r in fixed if r != start.ridge)) if few else fixed
@@ -290,14 +297,14 @@ def _coordinates_and_scale(
 
 
 def _training_set(
-    problem: Problem, coordinates: Coordinates, splits: list[tuple[Any, Any]]
+    problem: Problem, load: Callable[..., Any], splits: list[tuple[Any, Any]]
 ) -> TrainingSet:
     """All rows in coordinates. A single held-out part comes last: both parts are views then."""
     if len(splits) != 1:
-        rows = problem.load(coordinates)
+        rows = load()
         return TrainingSet(rows, problem.targets, problem.weight, problem.codes)
     order = torch.cat(splits[0])
-    rows = problem.load(coordinates, order)
+    rows = load(order)
     targets = targets_at(problem.targets, order)
     codes = targets.codes if isinstance(targets, OneHot) else None  # held once
     return TrainingSet(rows, targets, problem.weight[order], codes)

@@ -16,6 +16,7 @@ from .coreset import SensitivityCoreset
 from .data import DistilledData
 from .initialise import Start, drawn_start, kmeans_start
 from .objectives import TrainingSet
+from .objectives._stored_rows import as_array
 
 CORESET_ROWS = (2000, 20)  # of the coreset that k-means is solved on: at least, and for each row
 
@@ -95,7 +96,7 @@ class Starts:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a size above the distinct rows
-            coreset.fit(data.rows.cpu().numpy(), y, sample_weight=data.weight.cpu().numpy())
+            coreset.fit(as_array(data.rows), y, sample_weight=data.weight.cpu().numpy())
         return coreset.indices_, coreset.distilled_.sample_weight
 
     def _from_given(

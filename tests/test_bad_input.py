@@ -423,6 +423,7 @@ def exhausted():
         torch.OutOfMemoryError("CUDA out of memory."),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("not enough memory: you tried to allocate 8 bytes"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ]
 
 
@@ -436,8 +437,10 @@ def test_blocks_shrink_until_they_fit(error):
         done.extend(range(start, stop))
 
     with pytest.warns(RuntimeWarning, match="Out of memory: going on with blocks of"):
-        for_each_block(work, 101, 64)
+        block = for_each_block(work, 101, 64)
     assert done == list(range(101))
+    assert block == 8
+    assert for_each_block(work, 101, block) == 8  # without a warning
 
 
 def test_other_errors_and_a_hopeless_one_come_through():

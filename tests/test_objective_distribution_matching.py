@@ -141,6 +141,8 @@ def test_fewer_rows_at_a_time_where_memory_runs_out(monkeypatch):
     with pytest.warns(RuntimeWarning, match="Out of memory: going on with blocks of 20 rows"):
         found = value(objective, support, batch, weights)
     torch.testing.assert_close(found, whole)
+    again = value(objective, support, batch, weights)  # without a warning
+    torch.testing.assert_close(again, whole)
 
 
 def test_classes_without_rows_do_not_count():
@@ -344,5 +346,3 @@ def test_on_cuda(digits):
     distiller = quick(max_iter=60, init="uniform", device="cuda").fit(X, y)
     assert distiller.device_.startswith("cuda")
     assert np.mean(distiller.loss_curve_[-10:]) < 0.7 * np.mean(distiller.loss_curve_[:10])
-    again = clone(distiller).fit(X, y)
-    np.testing.assert_allclose(again.distilled_.X, distiller.distilled_.X, atol=1e-3)

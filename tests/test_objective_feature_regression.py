@@ -231,7 +231,7 @@ def test_predictor_is_ridge_regression_on_features():
 def test_mirror_images_are_predicted_alike():
     objective, support, batch, _ = make(NETWORKS["signed map"])
     assert objective._map.n_odd_ == 6
-    mirrored = batch.rows.reshape(-1, *IMAGE).flip(-1).reshape(batch.rows.shape)
+    mirrored = batch.rows.reshape(-1, *small_problems.IMAGE).flip(-1).reshape(batch.rows.shape)
     assert (
         float((objective._map.transform(mirrored) - objective._map.transform(batch.rows)).max())
         > 0.1
@@ -273,6 +273,8 @@ def test_blocks_are_halved_when_memory_runs_out(monkeypatch):
     expected = features_of(objective._features, objective._judges, batch.rows.float())
 
     class Small:
+        most = 100
+
         def block_rows(self, device):
             return 32
 
@@ -282,8 +284,11 @@ def test_blocks_are_halved_when_memory_runs_out(monkeypatch):
             return objective._features(params, rows)
 
     with pytest.warns(RuntimeWarning, match="going on with blocks of"):
-        found = features_of(Small(), objective._judges, batch.rows.float())
+        small = Small()
+        found = features_of(small, objective._judges, batch.rows.float())
     torch.testing.assert_close(found, expected)
+    again = features_of(small, objective._judges, batch.rows.float())  # without a warning
+    torch.testing.assert_close(again, expected)
 
 
 # Through the distiller ---------------------------------------------------------------------------

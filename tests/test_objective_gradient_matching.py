@@ -228,6 +228,8 @@ def test_fewer_classes_at_a_time_where_memory_runs_out(monkeypatch):
     with pytest.warns(RuntimeWarning, match="Out of memory: going on with blocks of 1 classes"):
         found = value(objective, support, batch, weights)
     torch.testing.assert_close(found, whole)
+    again = value(objective, support, batch, weights)  # without a warning
+    torch.testing.assert_close(again, whole)
 
 
 def test_rows_of_a_class_stand_side_by_side():
@@ -503,8 +505,6 @@ def test_on_cuda(digits, train_on):
     distiller = quick(max_iter=60, init="uniform", train_on=train_on, device="cuda").fit(X, y)
     assert distiller.device_.startswith("cuda")
     assert np.mean(distiller.loss_curve_[-10:]) < 0.9 * np.mean(distiller.loss_curve_[:10])
-    again = clone(distiller).fit(X, y)
-    np.testing.assert_allclose(again.distilled_.X, distiller.distilled_.X, atol=1e-3)
 
 
 @pytest.mark.gpu

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _torch as torch
+from .._device import for_each_block
 from ._architecture import Architecture, Parameters
 from .augmentation import Augmentation
 
@@ -141,8 +142,13 @@ def descend(
 
 def network_outputs(architecture: Architecture, params: Parameters, rows: Any) -> Any:
     """Compute outputs (count, n, q) of rows (n, d), block by block, without gradients."""
-    with torch.no_grad():
-        blocks = [architecture.outputs(params, block) for block in rows.split(BLOCK_ROWS)]
+    blocks: list[Any] = []
+
+    def work(start: int, stop: int) -> None:
+        with torch.no_grad():
+            blocks.append(architecture.outputs(params, rows[start:stop]))
+
+    for_each_block(work, len(rows), BLOCK_ROWS)
     return torch.cat(blocks, dim=1)
 
 

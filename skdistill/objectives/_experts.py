@@ -1,7 +1,8 @@
 """Networks trained on the real rows, kept as they were after each epoch: what students must match.
 
 Experts are trained side by side, in the same batches, and differ by their starts. They are kept in
-memory, or in a folder where another fit on the same data finds them.
+memory, or in a folder where another fit on the same data finds them. On a GPU they stay where
+students need them at each step, if they fit; else they are fetched from the host or the folder.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import _torch as torch
-from .._device import for_each_block
+from .._device import fits, for_each_block
 from ..networks import Architecture
 from ..networks._architecture import Parameters
 from ..networks._training import BLOCK_ROWS, Recipe, cross_entropy, descend
@@ -135,6 +136,9 @@ class Experts:
     ) -> None:
         self._folder, self._fingerprint, self._example = folder, fingerprint, example
         self._count, self._n_epochs = count, n_epochs
+        self._device = next(iter(example.values())).device
+        self._size = sum(p.numel() for p in example.values())
+        self._near = near(4 * count * (n_epochs + 1) * self._size, self._device)
         self._held: dict[int, list[Parameters]] = {}
         missing = [k for k in range(count) if folder is None or not self._path(k).exists()]
 
@@ -145,15 +149,21 @@ class Experts:
                 self._keep(number, [_one(params, place) for params in trained])
 
         for number in set(range(count)) - set(missing):  # say that a file is of no use before work
-            self.at(number, n_epochs)
+            self._read(number, n_epochs)
         for_each_block(work, len(missing), STACK, what="experts")
 
     def at(self, number: int, epoch: int) -> Parameters:
         """Parameters (1, ...) of an expert after some epochs."""
-        if self._folder is None:
-            return self._held[number][epoch]
-        path = self._path(number)
-        size = sum(p.numel() for p in self._example.values())
+        if number not in self._held:
+            if not self._near:
+                return self._read(number, epoch)
+            self._held[number] = [self._read(number, t) for t in range(self._n_epochs + 1)]
+        held = self._held[number][epoch]
+        return {name: p.to(self._device, non_blocking=True) for name, p in held.items()}
+
+    def _read(self, number: int, epoch: int) -> Parameters:
+        """Parameters from the file of an expert."""
+        path, size = self._path(number), self._size
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 flat = file[str(epoch)]
@@ -195,8 +205,10 @@ class Experts:
                 )
 
     def _keep(self, number: int, epochs: list[Parameters]) -> None:
-        if self._folder is None:
+        if self._near:
             self._held[number] = epochs
+        if self._folder is None:
+            self._held[number] = epochs if self._near else [_on_host(part) for part in epochs]
             return
         flat = {
             str(epoch): torch.cat([p.reshape(-1) for p in params.values()]).cpu().numpy()
@@ -242,6 +254,11 @@ def fingerprint(parts: list[Any]) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
+def near(n_bytes: int, device: Any) -> bool:
+    """Whether experts are held where students need them: on a GPU that has room for all."""
+    return device.type != "cpu" and fits(n_bytes, device)
+
+
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     """Turn what the system says about a folder into a clear error."""
@@ -268,6 +285,10 @@ def _flat(params: Parameters) -> Any:
 
 def _copy(params: Parameters) -> Parameters:
     return {name: p.detach().clone() for name, p in params.items()}
+
+
+def _on_host(params: Parameters) -> Parameters:
+    return {name: p.cpu() for name, p in params.items()}
 
 
 def _one(params: Parameters, place: int) -> Parameters:

@@ -11,6 +11,7 @@ features that change it in a mirror image.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,7 @@ class NetworkFeatures:
     ) -> None:
         self._arguments = network, n_features, image_shape, n_outputs
         self.architecture = build(*self._arguments)
+        self.most = sys.maxsize  # rows at a time that memory was enough for so far
 
     def block_rows(self, device: Any) -> int:
         """Rows to work on at a time."""
@@ -88,6 +90,7 @@ class FrozenFeatures:
     def __init__(self, transformer: Any) -> None:
         self._transformer = transformer
         self._functions: dict[tuple[Any, Any], Callable[[Any], Any]] = {}
+        self.most = sys.maxsize
 
     def block_rows(self, device: Any) -> int:
         """Rows to work on at a time."""
@@ -161,7 +164,8 @@ def features_of(
             found = features(params, rows[start:stop])
             parts.append(found if then is None else then(found))
 
-    for_each_block(work, len(rows), features.block_rows(rows.device))
+    block = min(features.block_rows(rows.device), features.most)
+    features.most = for_each_block(work, len(rows), block)
     return torch.cat(parts)
 
 

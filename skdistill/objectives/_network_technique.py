@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from .. import _torch as torch
 from ..networks import Architecture, NetworkClassifier
 from ..networks._architecture import Parameters
+from ..networks._precision import mixed
 from ..networks.augmentation import Augmentation, make_augmentation
 from ..support import Support
 from ._features import PRODUCTS, NetworkFeatures, features_of, solve_dual
@@ -44,6 +45,7 @@ class NetworkTechnique(Objective):
     augment: str | None
     _features: NetworkFeatures
     _architecture: Architecture
+    _mixed: Architecture  # for averages of features and for training, not for second derivatives
     _augmentation: Augmentation | None
     _judges: Parameters
 
@@ -54,6 +56,7 @@ class NetworkTechnique(Objective):
             self.network, context.n_features, context.image_shape, context.n_outputs
         )
         self._architecture = self._features.architecture
+        self._mixed = mixed(self._architecture, context.device)
         generator = context.generator
         self._augmentation = make_augmentation(self.augment, context.image_shape, generator)
         self._judges = self._architecture.initial(JUDGES, generator)

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from .. import _torch as torch
 from ..support import Support
 from ._one_hot import targets_at
+from ._stored_rows import rows_at, take_rows
 
 BLOCK_ROWS = 8192  # rows whose outputs are computed at a time
 
@@ -33,7 +34,8 @@ class TrainingSet:
 
     Attributes
     ----------
-    rows : Tensor of shape (n, width)
+    rows : Tensor or StoredRows of shape (n, width)
+        Bytes and numbers of half precision may be held as such. ``rows[index]`` is a Tensor.
     targets : Tensor or OneHot of shape (n, q), or None
         One-hot classes, 0/1 labels, or numbers of unit variance. ``targets[index]`` is a Tensor.
     weight : Tensor of shape (n,), positive
@@ -66,7 +68,7 @@ class TrainingSet:
         Batch
             The rows and their targets.
         """
-        rows = torch.index_select(self.rows, 0, index, out=out)
+        rows = take_rows(self.rows, index, out)
         targets = None if self.targets is None else self.targets[index]
         if dtype is not None:
             rows = rows.to(dtype)
@@ -87,7 +89,7 @@ class TrainingSet:
             Those rows with their targets, weights and classes.
         """
         return TrainingSet(
-            self.rows[index],
+            rows_at(self.rows, index),
             targets_at(self.targets, index),
             self.weight[index],
             None if self.codes is None else self.codes[index],

@@ -13,6 +13,7 @@ over networks (Zhao & Bilen, 2023). All classes go through a network in one call
 
 from __future__ import annotations
 
+import sys
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -86,6 +87,7 @@ class DistributionMatching(NetworkTechnique):
     def setup(self, context: Context) -> None:
         """Check the parameters; see `Objective.setup`."""
         super().setup(context)
+        self._block = sys.maxsize  # real rows at a time: as many as memory was enough for so far
         if not (isinstance(self.n_networks, Integral) and int(self.n_networks) >= 1):
             raise ValueError(
                 f"n_networks={self.n_networks!r} of DistributionMatching must be a positive "
@@ -112,14 +114,14 @@ class DistributionMatching(NetworkTechnique):
 
         def work(start: int, stop: int) -> None:
             with torch.no_grad():
-                features = self._architecture.features(params, real[start:stop])
+                features = self._mixed.features(params, real[start:stop])
             of_real.append(shares[:, start:stop] @ features)
 
-        for_each_block(work, len(real), len(real))
+        self._block = for_each_block(work, len(real), self._block)
         return mean_distance(
             torch.stack(of_real).sum(0),
             class_shares(torch.ones_like(learnt[:, 0]), support.labels)
-            @ self._architecture.features(params, learnt),
+            @ self._mixed.features(params, learnt),
             _present(batch.targets, support.labels),
         )
 

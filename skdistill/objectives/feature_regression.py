@@ -34,6 +34,7 @@ from ._features import (
     solve_dual,
 )
 from ._pool import Pool, RandomPool, TrainedPool
+from ._stored_rows import as_array
 from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
 
 POOLS = ("random", "trained")
@@ -228,7 +229,7 @@ class FeatureRegression(Objective):
     def begin(self, stage: Stage, support: Support, sample: Sample) -> Support:
         """See `Objective.begin`; a frozen map is fitted on the real rows."""
         if self._map is not None:
-            self._features = FrozenFeatures(self._map.fit(sample.data.rows.cpu().numpy()))
+            self._features = FrozenFeatures(self._map.fit(as_array(sample.data.rows)))
         return support.to(stage.dtype)
 
     def rates(self, stage: Stage, support: Support) -> dict[str, float]:

@@ -23,6 +23,7 @@ A class has a copy of the parameters to itself, so that one call gives the gradi
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -101,8 +102,7 @@ class GradientMatching(NetworkTechnique):
     - DC: ``GradientMatching(augment=None)``, ``batch_size=2560``,
     - DSA: ``GradientMatching()``, ``batch_size=2560``,
     - IDC: ``GradientMatching(distance="mse", augment="color_crop_cutout", train_on="real",
-      factor=2)``, ``batch_size=640``. That paper's code
-      also mixes the images that the network is trained on (CutMix).
+      factor=2)``, ``batch_size=640``.
 
     They take 1,000 to 2,000 networks, that is ``max_iter=1000 * outer_loop``; the default of
     `max_iter` is 1,000 steps. A feature of size 1 moves by half of `learning_rate` in a step at
@@ -112,6 +112,11 @@ class GradientMatching(NetworkTechnique):
     other, but holds only ``n_features / factor**2`` free numbers. IDC counts
     ``factor**2`` such images as one: its 10 images a class with ``factor=2`` are
     ``n_samples=400`` here for ten classes, and take the disk space of 100 images when reduced.
+
+    Of IDC its distance, its training on real rows and its multi-formation are here. Its public code
+    also trains networks, those that judge the rows too, on images mixed by CutMix in half of the
+    batches of MNIST and CIFAR-10, and after a step on 500 fresh rows instead of those of the step;
+    both are left out.
 
     For the importance of rows a ridge regression on the features of two further random networks,
     drawn once for a fit, stands in for a network trained on the learnt rows: the network of a step
@@ -165,6 +170,7 @@ class GradientMatching(NetworkTechnique):
         self._check_parameters(context.image_shape)
         self._image_shape = context.image_shape or (1, 1, context.n_features)  # for `factor`
         self._loops = self._resolve_loops(context.n_support / context.n_outputs)
+        self._at_once = sys.maxsize  # classes: as many as memory was enough for so far
         self._params: Parameters | None = None
         self._velocity: Parameters = {}
         self._steps = 0  # since the network was drawn
@@ -208,6 +214,7 @@ class GradientMatching(NetworkTechnique):
         classes = (real.present & learnt.present).nonzero()[:, 0]
         augmented = self._augmented(context.n_outputs)
         at_once = max(1, AT_ONCE[rows.device.type] // real.index.shape[1])
+        at_once = min(at_once, self._at_once)
         distances = [(0 * rows).sum()]  # a batch may have no class in common with the learnt rows
 
         def work(start: int, stop: int) -> None:
@@ -222,7 +229,9 @@ class GradientMatching(NetworkTechnique):
             )
             distances.append(distance(of_real, of_learnt).sum())
 
-        for_each_block(work, len(classes), at_once, what="classes")
+        enough = for_each_block(work, len(classes), at_once, what="classes")
+        if enough < at_once:
+            self._at_once = enough
         return torch.stack(distances).sum()
 
     def after_step(self, support: Support) -> None:
@@ -251,7 +260,7 @@ class GradientMatching(NetworkTechnique):
                 if self._augmentation is not None:
                     x = self._augmentation(x, self._augmentation.draw(len(x)))
                 descend(
-                    self._architecture,
+                    self._mixed,
                     self._params,
                     self._velocity,
                     x,
@@ -270,7 +279,8 @@ class GradientMatching(NetworkTechnique):
         name, numbers = augmentation.draw(n_classes)
 
         def augmented(rows: Any, classes: Any) -> Any:
-            own = numbers[classes.cpu()].repeat_interleave(rows.shape[1], 0)
+            there = numbers.to(rows.device, non_blocking=True)
+            own = there[classes].repeat_interleave(rows.shape[1], 0)
             return augmentation(rows, Draw(name, own))
 
         return augmented

@@ -84,7 +84,8 @@ class TrajectoryMatching(NetworkTechnique):
         makes of `lr_init` is ``distiller.objective_.lr_init``.
 
     expert_folder : str, path or None, default=None
-        Where experts are kept: one npz file each, read when it is needed. A later fit whose rows,
+        Where experts are kept: one npz file each, read when it is needed, on a GPU that has room
+        for all of them once. A later fit whose rows,
         weights, network and training of the experts are the same uses the files it finds, whatever
         its seed, and trains only what is missing. None keeps experts in memory.
 
@@ -196,7 +197,7 @@ class TrajectoryMatching(NetworkTechnique):
         def train(first: int, count: int) -> list[Parameters]:
             # Generators of their own: a fit that finds its experts goes on with the same numbers.
             return train_experts(
-                self._architecture,
+                self._mixed,
                 count,
                 feed,
                 recipe,
@@ -263,7 +264,8 @@ class TrajectoryMatching(NetworkTechnique):
         while len(steps) < self.syn_steps:
             parts: Any = [None]
             if size < m:
-                parts = torch.randperm(m, generator=random).to(support.rows.device).split(size)
+                order = torch.randperm(m, generator=random)
+                parts = order.to(support.rows.device, non_blocking=True).split(size)
             for index in parts:
                 count = m if index is None else len(index)
                 draw = None if self._augmentation is None else self._augmentation.draw(count)
