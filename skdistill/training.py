@@ -194,12 +194,13 @@ class Trainer:
         self._batches, self._options = batches, options
         self._feed = Feed(data, batches, losses)
         self.result = TrainingResult(support.clone(), scarce=batches.scarce)
-        self._best: tuple[float, Support, Stop] | None = None
+        self._best: tuple[float, Support, Stop] | None = None  # of the stage under way
+        self._kept: tuple[float, Support, Stop] | None = None  # of all stages before
         self._live: Support | None = None
         self._values: list[Any] = []
         everything = batches.sample(len(data))
         self._whole = Sample(data, everything.index, everything.weight, self._feed)
-        self._batchless = False
+        self._number, self._batchless = 0, False  # of the stage under way
         self._snapshots: dict[tuple[int, int], Support] | None = {} if keep_all else None
 
     def return_to(self, stop: Stop) -> None:
@@ -245,7 +246,7 @@ class Trainer:
         self, number: int, stage: Stage, end: int | None, reached: Callable[[int], bool]
     ) -> None:
         objective, result = self.objective, self.result
-        self._batchless = stage.batch_size is None
+        self._number, self._batchless = number, stage.batch_size is None
         support = objective.begin(stage, result.support, self._sample())
         result.support, self._live, self._best = support.clone(), support, None
         rates = objective.rates(stage, support)
@@ -292,11 +293,26 @@ class Trainer:
         return self.result
 
     def _keep(self) -> None:
-        """Put the best support of the stage into the result; without held-out rows the last one."""
-        if self._best is not None:
-            _, self.result.support, self.result.best = self._best
+        """Put the best support of the stage into the result; without held-out rows the last one.
+
+        A stage that improves nothing is left out; over several held-out parts their average says
+        so, and not the score of one.
+        """
+        best, kept = self._best, self._kept
+        if best is not None and (kept is None or best[0] > kept[0] or self._snapshots is not None):
+            self._kept = best
+        elif kept is not None and kept[2].stage != self._number:
+            self._reopen(kept)
+        if self._kept is not None:
+            _, self.result.support, self.result.best = self._kept
         elif self.held_out is None and self._live is not None and self._live.is_finite():
             self.result.support = self._live.clone()
+
+    def _reopen(self, kept: tuple[float, Support, Stop]) -> None:
+        """Let the technique see supports as in the stage that what is kept comes from."""
+        stage = self.stages()[kept[2].stage]
+        self._batchless = stage.batch_size is None
+        self.objective.begin(stage, kept[1], self._sample())
 
     def _batch(self, stage: Stage, step: int) -> tuple[Any, Any]:
         """Batch of a step and its weights; all rows, and None, where the stage has no batches."""

@@ -185,6 +185,38 @@ def test_classes_pass_through_both_stages(importance):
     assert max(c.scores[None] for c in result.checks if c.stage == 1) > 0.93
 
 
+class SpoilsCrossEntropy(KernelRidge):
+    """Turns its predictor upside down in the last stage, and then hardly moves."""
+
+    def __init__(self, reg="auto", loss="auto", dropout=0.0, interrupt=False):
+        super().__init__(reg, loss, dropout)
+        self.interrupt = interrupt
+
+    def begin(self, stage, support, sample):
+        support = super().begin(stage, support, sample)
+        if stage.name == "dual":
+            support.extra["dual"].neg_()
+            if self.interrupt:
+                raise KeyboardInterrupt
+        return support
+
+    def rates(self, stage, support):
+        return dict.fromkeys(super().rates(stage, support), 1e-9 if stage.name == "dual" else 0.02)
+
+
+@pytest.mark.parametrize("interrupt", [False, True])
+def test_a_stage_that_improves_nothing_is_left_out(interrupt):
+    data = rings()
+    objective = SpoilsCrossEntropy(interrupt=interrupt)
+    result = run(objective, data, torch.arange(9), options=TrainingOptions(max_iter=120))
+    first = [_best(c) for c in result.checks if c.stage == 0]
+    assert result.best is not None and result.best.stage == 0
+    assert _best(next(c for c in result.checks if c[:2] == result.best[:2])) == max(first)
+    support = finish(objective, result, data, data.weight)
+    hits = objective.predictor(support)(data.rows.double()).argmax(1) == data.codes
+    assert hits.double().mean() > 0.9
+
+
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
 def test_fixed_and_learnt_labels(labels, loss):

@@ -38,7 +38,7 @@ from .base import (
 
 LOSSES = ("auto", "cross_entropy", "squared_error")
 SOLVE_STEPS = 600  # of variable projection where it is all there is
-WARM_STEPS = 200  # of variable projection before cross-entropy takes over
+WARM_STEPS = 600  # of variable projection before cross-entropy takes over
 DUAL_STEPS = (1200, 6000)  # least and most steps of cross-entropy
 DUAL_WORK = 400_000  # steps times rows: few rows need many steps, and those are cheap
 BATCH = 1024
