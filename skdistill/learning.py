@@ -226,6 +226,7 @@ def learn(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
         ridges=ridges,
+        several_parts=len(splits) > 1,
         image_shape=problem.image_shape,
     )
     if few and settings.options.max_iter is None and problem.kind == "classes":

@@ -288,6 +288,29 @@ def test_dropout_leaves_lengths_and_is_that_of_the_generator():
         torch.testing.assert_close(found, other)
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_ridge_of_classes_is_chosen_by_squared_error(several):
+    ridges = (1e-6, 1e-2, 1.0, 100.0)
+    objective, support, _, sample = make(
+        "classes", reg="auto", ridges=ridges, several_parts=several, loss="squared_error", q=3
+    )
+    objective.solve(support, sample)
+    held_out = random_set(n=40, kind="classes", q=3, seed=3)
+    found = objective.scores(support, held_out)
+    errors, hits = {}, {}
+    share = held_out.weight / held_out.weight.sum()
+    for ridge in ridges:
+        objective.choose(support, ridge)
+        outputs = objective.predictor(support)(held_out.rows)
+        errors[ridge] = float(share @ (outputs - held_out.targets).square().sum(1))
+        right = outputs.argmax(1) == held_out.targets.argmax(1)
+        hits[ridge] = float(share @ right.double())
+    chosen = min(errors, key=errors.get)
+    assert len(set(hits.values())) > 1 and chosen not in (ridges[0], max(hits, key=hits.get))
+    expected = hits if several else {chosen: hits[chosen]}
+    assert found == pytest.approx(expected)
+
+
 def test_smoothing_follows_the_gap_between_errors():
     objective, *_ = make("classes", stage=1)
     objective.expect(0.8)

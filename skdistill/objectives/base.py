@@ -116,6 +116,9 @@ class Context:
         None leaves it to the technique.
     ridges : tuple of float
         Candidates for the ridge, the first one preferred until held-out rows say otherwise.
+    several_parts : bool
+        Whether scores are averaged over several held-out parts, each of which must then score all
+        choices.
     image_shape : tuple of int or None
         Channels, height and width of rows that are images, of product `n_features`.
     generator : torch.Generator
@@ -134,6 +137,7 @@ class Context:
     learning_rate: float = 0.12
     batch_size: int | None = None
     ridges: tuple[float, ...] = (1e-7,)
+    several_parts: bool = False
     image_shape: tuple[int, int, int] | None = None
 
 
