@@ -37,8 +37,7 @@ from .base import (
 )
 
 LOSSES = ("auto", "cross_entropy", "squared_error")
-SOLVE_STEPS = 600  # of variable projection where it is all there is
-WARM_STEPS = 600  # of variable projection before cross-entropy takes over
+SOLVE_STEPS = 600  # of variable projection, which for classes cross-entropy follows
 DUAL_STEPS = (1200, 6000)  # least and most steps of cross-entropy
 DUAL_WORK = 400_000  # steps times rows: few rows need many steps, and those are cheap
 BATCH = 1024
@@ -161,9 +160,9 @@ class KernelRidge(Objective):
             return [Stage(self._plan[0], n_steps, large, torch.float64, _check_every(n_steps))]
         least, most = DUAL_STEPS
         if max_iter is None:
-            warm, direct = WARM_STEPS, min(most, max(least, DUAL_WORK // m))
+            warm, direct = SOLVE_STEPS, min(most, max(least, DUAL_WORK // m))
         else:
-            warm = min(WARM_STEPS, max_iter // 4)
+            warm = min(SOLVE_STEPS, max_iter // 4)
             direct = max_iter - warm
         small = self._context.batch_size or BATCH
         return [
