@@ -144,13 +144,14 @@ def kmeans_start(
         if data.targets is not None:
             targets = data.targets[index].double().cpu().numpy()
         features = rows[index].double().cpu().numpy()
-        together = data.codes is None and targets is not None
-        points = np.hstack([features, targets]) if together else features
+        numbers = targets if data.codes is None else None
+        points, seeds = features, "k-means++"
+        if numbers is not None:
+            points, seeds = np.hstack([features, numbers]), "random"
         held = weight[members]
-        seeds = "random" if together else "k-means++"
         centre, label = _clusters(points, held, count, rng, seeds)
         centre = centre[:, :width]
-        if together:
+        if numbers is not None:
             centre = _at_their_distance(centre, label, features, held)
         centres.append(centre)
         if targets is not None:
