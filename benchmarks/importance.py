@@ -7,7 +7,8 @@ classes differ in size). All fits of a seed share the split, the
 held-out rows and the kernel's first width, which is searched once; a start is made once, and the
 runs from it differ in their batches alone. With `--cells` every score is appended to a file, and a
 run that was broken off goes on from there; some cells may have more seeds than others, and
-differences are paired over the seeds that both have.
+differences are paired over the seeds that both have. Arrows mark paired differences whose 95 %
+interval, by Student's t for their number of seeds, leaves out zero.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from _report import load_table, mean_and_error, parser, plt, save
+from scipy import stats
 from sklearn.datasets import fetch_openml
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, r2_score
@@ -165,26 +167,38 @@ def run_seed(table: str, m: int, seed: int, args, done: dict, keep) -> None:
         keep(key, test_score(model, table, X_test, y_test), time.process_time() - began)
 
 
+def mean_and_reach(differences: np.ndarray) -> tuple[float, float]:
+    """Mean and half the width of its 95 % interval by Student's t; NaN of a single one."""
+    mean, error = mean_and_error(differences)
+    return mean, float(stats.t.ppf(0.975, len(differences) - 1) * error)
+
+
+def arrow(differences: np.ndarray) -> str:
+    """Mark of paired differences whose 95 % interval leaves out zero."""
+    mean, reach = mean_and_reach(differences)
+    return "" if not abs(mean) > reach else (" ▲" if mean > 0 else " ▼")
+
+
+def paired(scores: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """Differences over the seeds that both have."""
+    both = min(len(scores), len(plain))
+    return scores[:both] - plain[:both]
+
+
 def cell(scores: np.ndarray, against: np.ndarray | None) -> str:
-    """Mean and standard error; an arrow where paired differences leave two standard errors."""
+    """Mean and standard error, with the arrow of the differences."""
     mean, error = mean_and_error(scores)
-    mark = ""
-    if against is not None:
-        both = min(len(scores), len(against))
-        difference, spread = mean_and_error(scores[:both] - against[:both])
-        if abs(difference) > 2 * spread:
-            mark = " ▲" if difference > 0 else " ▼"
+    mark = "" if against is None else arrow(paired(scores, against))
     return f"{mean:.3f} ± {error:.3f}{mark}"
 
 
 def gain(scores: np.ndarray | None, plain: np.ndarray | None) -> str:
-    """Mean and standard error of paired differences, with the arrow of `cell`."""
+    """Mean and standard error of paired differences, with their arrow."""
     if scores is None or plain is None:
         return ""
-    both = min(len(scores), len(plain))
-    mean, error = mean_and_error(scores[:both] - plain[:both])
-    mark = "" if abs(mean) <= 2 * error else (" ▲" if mean > 0 else " ▼")
-    return f"{mean:+.3f} ± {error:.3f}{mark}"
+    differences = paired(scores, plain)
+    mean, error = mean_and_error(differences)
+    return f"{mean:+.4f} ± {error:.4f}{arrow(differences)}"
 
 
 def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list[list]:
@@ -240,16 +254,16 @@ def picture(done: dict, tables: list[str], steps: list[int], seeds: int):
     for axis, n in zip(axes, steps, strict=True):
         for k, batches in enumerate(("importance", "reweighted")):
             found = [
-                (*mean_and_error(gains[label][batches, n]), -i - 0.25 * k)
+                (*mean_and_reach(np.array(gains[label][batches, n])), -i - 0.25 * k)
                 for i, label in enumerate(labels)
                 if len(gains[label].get((batches, n), [])) > 1
             ]
-            mean, error, place = np.array(found).reshape(-1, 3).T
-            axis.errorbar(mean, place, xerr=2 * error, fmt="os"[k], color=f"C{k}", label=batches)
+            mean, reach, place = np.array(found).reshape(-1, 3).T
+            axis.errorbar(mean, place, xerr=reach, fmt="os"[k], color=f"C{k}", label=batches)
         axis.axvline(0, color="0.7", zorder=0)
         axis.set_title(f"{n} steps")
         axis.set_yticks([-i for i in range(len(labels))], [f"{t}, m = {m}" for t, m in labels])
-        axis.set_xlabel("gain in score (± 2 standard errors)")
+        axis.set_xlabel("gain in score (95 % interval)")
         axis.set_xscale("symlog", linthresh=0.01)
         axis.tick_params(axis="x", labelsize=7)
     axes[0].legend(fontsize=8, loc="lower right")  # the least crowded corner
@@ -291,7 +305,15 @@ def main() -> None:
     rows = summary(done, args.tables, args.steps, args.seeds)
     figure = picture(done, args.tables, args.steps, args.seeds)
     found = list(dict.fromkeys(row[0] for row in rows))  # a broken-off run has not all tables
-    settings = {"seeds": args.seeds, "tables": "; ".join(found), "training rows": TRAIN_ROWS}
+    defaults = [row[-1] for row in rows if row[-1]]
+    settings = {
+        "seeds": f"up to {args.seeds}",
+        "tables": "; ".join(found),
+        "training rows": TRAIN_ROWS,
+        "cells of the defaults": len(defaults),
+        "of them gains": sum("▲" in text for text in defaults),
+        "losses": sum("▼" in text for text in defaults),
+    }
     save("importance", args.out, header, rows, settings, figure)
 
 

@@ -68,10 +68,11 @@ class DatasetDistiller(CallbackSupportMixin, BaseDistiller):
     init : {"auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans"}, distiller or \
 DistilledData, default="auto"
         Where rows start: drawn uniformly; centres of k-means, within each class, or of features and
-        numbers together; drawn by sensitivity (of the kernel ridge loss for ridge objectives, else
-        of the k-means loss); k-means on a sensitivity coreset; the rows of a distiller (wrap a
-        fitted one in :class:`~sklearn.frozen.FrozenEstimator`) or of a given set. "auto" is
-        "kmeans": the user guide has the measurements.
+        numbers together and then moved as far out as the rows of their clusters; drawn by
+        sensitivity (of the kernel ridge loss for ridge objectives, else of the k-means loss);
+        k-means on a sensitivity coreset; the rows of a distiller (wrap a fitted one in
+        :class:`~sklearn.frozen.FrozenEstimator`) or of a given set. "auto" is "kmeans": the user
+        guide has the measurements.
 
     batch_sampling : {"importance", "uniform"}, default="importance"
         Whether rows with a larger loss under the current predictor are drawn more often.

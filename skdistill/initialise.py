@@ -115,7 +115,9 @@ def kmeans_start(
     Numbers, in standard deviations, count in the distance as one more feature each: a cluster then
     holds rows that lie together and have about the same target. Its seeds are then random rows and
     not k-means++, whose far apart seeds spend many centres on rows that lie alone. The target of a
-    centre is the mean of its cluster's.
+    centre is the mean of its cluster's. Means vary less than rows do, the less the fewer there are,
+    and what is trained from rows that crowd together falls behind: each centre is moved away from
+    the middle of all rows to the distance that the rows of its cluster have from there.
 
     Parameters
     ----------
@@ -141,15 +143,21 @@ def kmeans_start(
         index, targets = torch.from_numpy(members).to(rows.device), None
         if data.targets is not None:
             targets = data.targets[index].double().cpu().numpy()
-        points, seeds = rows[index].double().cpu().numpy(), "k-means++"
-        if data.codes is None and targets is not None:
-            points, seeds = np.hstack([points, targets]), "random"
-        centre, label = _clusters(points, weight[members], count, rng, seeds)
-        centres.append(centre[:, :width])
+        features = rows[index].double().cpu().numpy()
+        numbers = targets if data.codes is None else None
+        points, seeds = features, "k-means++"
+        if numbers is not None:
+            points, seeds = np.hstack([features, numbers]), "random"
+        held = weight[members]
+        centre, label = _clusters(points, held, count, rng, seeds)
+        centre = centre[:, :width]
+        if numbers is not None:
+            centre = _at_their_distance(centre, label, features, held)
+        centres.append(centre)
         if targets is not None:
-            mass = np.bincount(label, weights=weight[members], minlength=len(centre))
+            mass = np.bincount(label, weights=held, minlength=len(centre))
             sums = np.zeros((len(centre), targets.shape[1]))
-            np.add.at(sums, label, targets * weight[members, None])
+            np.add.at(sums, label, targets * held[:, None])
             values.append(sums / np.where(mass > 0, mass, 1.0)[:, None])
     found = torch.from_numpy(np.concatenate(centres)).to(rows.device, rows.dtype)
     if data.targets is None:
@@ -191,3 +199,23 @@ def _clusters(
     model = KMeans(count, init=seeds, n_init=1, max_iter=50, copy_x=False, random_state=rng)
     model.fit(rows, sample_weight=weight)
     return model.cluster_centers_, model.labels_
+
+
+def _at_their_distance(
+    centres: np.ndarray, label: np.ndarray, rows: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Centres (k, d) moved straight away from the middle of the rows (n, d).
+
+    Each comes to the distance (root mean square) that the rows of its own cluster have: all
+    together vary as the rows do, and none lies farther out than the farthest row of its cluster.
+    """
+    middle = np.average(rows, axis=0, weights=weight)
+    mass = np.bincount(label, weights=weight, minlength=len(centres))
+    squares = weight * np.square(rows - middle).sum(1)
+    wanted = np.bincount(label, weights=squares, minlength=len(centres)) / np.where(mass, mass, 1)
+    away = centres - middle
+    found = np.square(away).sum(1)
+    # A centre in the middle has nowhere to go; one that repeats another has no rows of its own.
+    moves = (mass > 0) & (found > 1e-12 * wanted)
+    factor = np.sqrt(np.divide(wanted, found, out=np.ones_like(found), where=moves))
+    return middle + away * factor[:, None]

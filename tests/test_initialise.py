@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.cluster import KMeans
 
 from skdistill.initialise import class_budgets, drawn_start, kmeans_start
 from skdistill.objectives import TrainingSet
@@ -90,8 +91,37 @@ def test_centres_for_numbers_separate_rows_by_their_target():
     start = kmeans_start(data, 2, np.random.RandomState(0))
     order = start.targets[:, 0].argsort()
     torch.testing.assert_close(start.targets[order, 0], torch.tensor([-5.0, 5.0]).double())
-    means = torch.stack([features[1::2].mean(0), features[::2].mean(0)])
-    torch.testing.assert_close(start.rows[order], means)
+    away = start.rows[order] - features.mean(0)
+    for group, place in zip((features[1::2], features[::2]), away, strict=True):
+        # From the middle towards the mean of the cluster, as far as its rows lie.
+        distance = (group - features.mean(0)).square().sum(1).mean().sqrt()
+        direction = torch.nn.functional.normalize(group.mean(0) - features.mean(0), dim=0)
+        torch.testing.assert_close(place, distance * direction)
+
+
+def test_centres_for_numbers_vary_as_the_rows_do():
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(500, 6, generator=generator).double() + 3
+    weight = torch.rand(500, generator=generator) + 0.5
+    data = TrainingSet(rows, rows[:, :1].clone(), weight)
+    start = kmeans_start(data, 10, np.random.RandomState(0))
+    middle = (weight.double() @ rows) / weight.sum()
+    # With the weights of the clusters they would be equal; the clusters here weigh about the same.
+    spread = (start.rows - middle).square().sum(1).mean()
+    assert spread == pytest.approx((rows - middle).square().sum(1).mean().item(), rel=0.15)
+    assert spread > 2 * (plain_centres(rows, weight) - middle).square().sum(1).mean()
+
+
+def test_one_centre_for_numbers_is_the_mean():
+    rows = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).double()
+    data = TrainingSet(rows, rows[:, :1].clone(), torch.ones(50))
+    start = kmeans_start(data, 1, np.random.RandomState(0))
+    torch.testing.assert_close(start.rows[0], rows.mean(0))
+
+
+def plain_centres(rows, weight):
+    model = KMeans(10, n_init=1, random_state=0).fit(rows.numpy(), sample_weight=weight.numpy())
+    return torch.from_numpy(model.cluster_centers_)
 
 
 def test_without_a_target_features_alone_are_clustered():
