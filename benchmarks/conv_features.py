@@ -39,7 +39,7 @@ FEW = 100
 # Features come in units that suit them, and rows of length 1 fit a kernel of this width.
 GAMMA = {"mnist": 5.0, "cifar10_jpeg": 4.0}
 PLAIN = {"standardize": False, "learn_kernel": False, "learning_rate": 0.22}
-PIXELS = {"max_iter": 1000, "batch_sampling": "uniform"}
+PIXELS = {"learning_rate": 0.3, "batch_size": 200, "batch_sampling": "uniform"}
 HEADER = ["data", "rows", "seeds", "test score", "features: CPU s", "distil: CPU s", "wall s"]
 HEADER += ["numbers in map", "numbers in rows"]
 
@@ -91,8 +91,14 @@ def make_pixel_distiller(name: str, m: int, seed: int) -> DatasetDistiller:
     """Distiller of images, with what was chosen on held-out training images."""
     network = ConvFeatures(SHAPES[name], **PIXEL_OPTIONS[name])
     objective = FeatureRegression(network, gamma=GAMMA[name])
+    steps = 1500 if m < FEW else 800
     return DatasetDistiller(
-        m, objective=objective, image_shape=SHAPES[name], random_state=seed, **PIXELS
+        m,
+        objective=objective,
+        image_shape=SHAPES[name],
+        max_iter=steps,
+        random_state=seed,
+        **PIXELS,
     )
 
 
