@@ -39,7 +39,7 @@ FEW = 100
 # Features come in units that suit them, and rows of length 1 fit a kernel of this width.
 GAMMA = {"mnist": 5.0, "cifar10_jpeg": 4.0}
 PLAIN = {"standardize": False, "learn_kernel": False, "learning_rate": 0.22}
-PIXELS = {"max_iter": 1000, "batch_sampling": "uniform"}
+PIXELS = {"learning_rate": 0.3, "batch_size": 200, "batch_sampling": "uniform"}
 HEADER = ["data", "rows", "seeds", "test score", "features: CPU s", "distil: CPU s", "wall s"]
 HEADER += ["numbers in map", "numbers in rows"]
 
@@ -74,8 +74,7 @@ def make_distiller(name: str, m: int, seed: int) -> DatasetDistiller:
     """Distiller of features, with what was chosen on held-out training images."""
     if name == "mnist" and m < FEW:
         return DatasetDistiller(m, random_state=seed)
-    options: dict = {"gamma": GAMMA[name], "max_iter": 4000}
-    options["batch_size"] = 512 if m <= FEW else "auto"
+    options: dict = {"gamma": GAMMA[name], "max_iter": 4000, "batch_size": 512}
     dropout = 0.0
     if name == "cifar10_jpeg":
         options |= {"kernel": "mirror_rbf", "batch_sampling": "uniform"}
@@ -83,6 +82,8 @@ def make_distiller(name: str, m: int, seed: int) -> DatasetDistiller:
             dropout, options["max_iter"] = 0.2, 6000
         if m > FEW:
             options |= {"max_iter": 3000, "batch_size": 1024}
+    elif m > FEW:
+        options["batch_size"] = "auto"
     objective = KernelRidge(dropout=dropout)
     return DatasetDistiller(m, objective=objective, random_state=seed, **PLAIN | options)
 
@@ -91,8 +92,14 @@ def make_pixel_distiller(name: str, m: int, seed: int) -> DatasetDistiller:
     """Distiller of images, with what was chosen on held-out training images."""
     network = ConvFeatures(SHAPES[name], **PIXEL_OPTIONS[name])
     objective = FeatureRegression(network, gamma=GAMMA[name])
+    steps = 1500 if m < FEW else 800
     return DatasetDistiller(
-        m, objective=objective, image_shape=SHAPES[name], random_state=seed, **PIXELS
+        m,
+        objective=objective,
+        image_shape=SHAPES[name],
+        max_iter=steps,
+        random_state=seed,
+        **PIXELS,
     )
 
 
@@ -150,7 +157,8 @@ def in_pixels(name: str, parts: list, sizes: list[int], seed: int) -> Iterator[t
     """Learn images; as above. The map is fitted within each fit, and its time is part of that."""
     X, y, X_test, y_test = parts
     # The size of the map, which does not depend on how many images it is fitted on.
-    map_size = ConvFeatures(SHAPES[name], **PIXEL_OPTIONS[name]).fit(X[:5000]).n_parameters_
+    features = ConvFeatures(SHAPES[name], random_state=seed, **PIXEL_OPTIONS[name])
+    map_size = features.fit(X[:5000]).n_parameters_
     for m in sizes:
         begin = clocks()
         model = DistilledClassifier(distiller=make_pixel_distiller(name, m, seed))
