@@ -86,8 +86,9 @@ DistilledData, default="auto"
 
     reweight : bool or "auto", default="auto"
         Weight the rows of a batch so that its loss stays an unbiased estimate. False trains on the
-        important rows as they come, which is biased. "auto" is True for numbers, False for classes:
-        the user guide has the measurements.
+        important rows as they come, which is biased. "auto" is left to the technique: True for
+        numbers, and for `FeatureRegression` always; else False. The user guide has the
+        measurements.
 
     refresh_every : int, default=100
         Steps between two refreshments of the rows' losses.
@@ -513,10 +514,12 @@ default="rbf"
         )
 
     def _settings(self, data: Input, objective: Any, task: FitTask) -> Settings:
-        numbers = data.target.kind == "numbers"
         balance = self.class_balance
         if isinstance(balance, str):
             balance = objective.balances_classes
+        reweight = self.reweight
+        if isinstance(reweight, str):
+            reweight = data.target.kind in objective.reweights
         options = TrainingOptions(
             max_iter=None if isinstance(self.max_iter, str) else self.max_iter,
             optimizer=self.optimizer,
@@ -537,7 +540,7 @@ default="rbf"
             None if isinstance(self.batch_size, str) else self.batch_size,
             self.batch_sampling == "importance",
             self.uniform_mixing,
-            numbers if isinstance(self.reweight, str) else self.reweight,
+            reweight,
             balance,
         )
 

@@ -357,7 +357,7 @@ def test_several_labels(digits):
     [
         {"init": "sensitivity"},
         {"init": "sensitivity_kmeans"},
-        {"reweight": True},
+        {"reweight": False},
         {"class_balance": True},
         {"batch_sampling": "uniform"},
         {"optimizer": "sgd"},

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from skdistill import DatasetDistiller
-from skdistill.objectives import Objective
+from skdistill.objectives import OBJECTIVES, Objective
 
 IMAGE = (2, 4, 8)
 
@@ -149,3 +149,37 @@ def test_nothing_is_held_out_where_the_last_rows_are_kept(unbalanced_digits, see
     )
     assert seen.held_out == [] and distiller.validation_scores_ == []
     assert distiller.n_iter_ == 12
+
+
+@pytest.mark.parametrize(
+    ("kinds", "reweight", "weighted"),
+    [
+        ({"numbers"}, "auto", False),
+        ({"classes"}, "auto", True),
+        ({"classes"}, False, False),
+        ({"numbers"}, True, True),
+    ],
+)
+def test_importance_batches_are_reweighted_where_the_technique_asks(
+    unbalanced_digits, seen, kinds, reweight, weighted
+):
+    spreads = []
+
+    class Weighing(Seeing):
+        reweights: ClassVar[frozenset[str]] = frozenset(kinds)
+
+        def batch_loss(self, support, batch, weights):
+            spreads.append(float(weights.max() / weights.min()))
+            return super().batch_loss(support, batch, weights)
+
+    X, y = unbalanced_digits
+    options = {"class_balance": False, "reweight": reweight, "batch_size": 100}
+    DatasetDistiller(20, objective=Weighing(), max_iter=3, random_state=0, **options).fit(X, y)
+    assert (spreads[0] > 1.5) == weighted
+    assert weighted or max(spreads) == pytest.approx(1)
+
+
+def test_which_techniques_ask_for_weights():
+    asking = {name: objective.reweights for name, objective in OBJECTIVES.items()}
+    assert asking.pop("feature_regression") == {"classes", "multilabel", "numbers"}
+    assert set(asking.values()) == {frozenset({"numbers"})}

@@ -223,6 +223,10 @@ class Objective(BaseEstimator):
     balances_classes : bool
         What ``class_balance="auto"`` means. False by default.
 
+    reweights : frozenset of {"none", "classes", "multilabel", "numbers"}
+        Kinds of target for which ``reweight="auto"`` weights the rows of importance batches:
+        ``{"numbers"}`` unless it says otherwise.
+
     keeps_best : bool
         False: nothing is held out, and the last rows are kept. True by default.
 
@@ -264,6 +268,7 @@ class Objective(BaseEstimator):
     learns_labels: ClassVar[bool] = False
     unit_features: ClassVar[bool] = False
     balances_classes: ClassVar[bool] = False
+    reweights: ClassVar[frozenset[str]] = frozenset({"numbers"})
     keeps_best: ClassVar[bool] = True
     folds: ClassVar[bool] = True
 

@@ -66,7 +66,8 @@ class FeatureRegression(Objective):
 
     pool : {"random", "trained"}, default="random"
         "random" draws fresh networks in each step (RFAD). "trained" takes them from an online pool
-        of networks that are trained on the current set (FRePo). Without effect on a frozen map.
+        of networks that are trained on the current set (FRePo). Without effect on a frozen map. At
+        equal time random networks were as good or better; see :ref:`feature_pools`.
 
     n_networks : int, default=4
         Networks in a step, whose kernels are averaged: that of several small ones varies less from
@@ -96,7 +97,8 @@ class FeatureRegression(Objective):
     Notes
     -----
     Rows count by their weights, and a row of weight 2 as two rows. The loss is a sum over the rows
-    of a batch, so that importance batches with ``reweight=True`` keep its gradient unbiased.
+    of a batch, so that weighted importance batches keep its gradient unbiased: ``reweight="auto"``
+    means them here for classes too.
     Labels are learnt unless the distiller's `learn_labels` is False; they cannot be solved for,
     since they serve many networks.
 
@@ -124,6 +126,8 @@ class FeatureRegression(Objective):
     kinds: ClassVar[frozenset[str]] = frozenset({"classes", "multilabel", "numbers"})
     learns_labels: ClassVar[bool] = True
     unit_features: ClassVar[bool] = True
+    # Without weights networks that are trained on the rows do worse: benchmarks/feature_pools.py.
+    reweights: ClassVar[frozenset[str]] = kinds
     folds: ClassVar[bool] = False
     _features: Features
     _pool: Pool | None
