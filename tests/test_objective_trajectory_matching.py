@@ -355,7 +355,9 @@ def test_an_expert_that_stops_on_the_way_is_an_error():
 
     experts = _experts.Experts(1, stopping, None, "", {"w": torch.zeros(1, 3)}, 5)
     experts.check_ways(3, 0.1)
-    with pytest.raises(ValueError, match=r"by 0\.0e\+00 in 2 epochs.* of norm 5\.2e\+00"):
+    with pytest.raises(
+        ValueError, match=r"by 0\.0e\+00 in 2 epochs.* 5\.2e\+00: .*another network"
+    ):
         experts.check_ways(2, 0.1)
 
 
@@ -769,6 +771,14 @@ def test_targets_without_classes_are_refused():
     for target in (y, np.stack([y > 100, y > 200], axis=1), None):
         with pytest.raises(ValueError, match="use objective='kernel_ridge'"):
             DatasetDistiller(5, objective="trajectory_matching").fit(X, target)
+
+
+def test_one_class_is_refused(digits):
+    X, _, y, _ = digits
+    with pytest.raises(ValueError, match=r"y has one class.*use objective='distribution_matching'"):
+        quick().fit(X, y * 0)
+    few = DatasetDistiller(3, objective="distribution_matching", max_iter=2, random_state=0)
+    assert len(few.fit_distill(X, y * 0)) == 3
 
 
 def test_its_own_parameters_can_be_searched(digits):

@@ -198,10 +198,14 @@ class Experts:
             start, end = _flat(self.at(number, epoch)), _flat(self.at(number, epoch + span))
             way, size = float((end - start).norm()), float(start.norm())
             if way <= torch.finfo(torch.float32).eps * size:
+                # At usual rates it is the network that stands still: none of its units is active.
+                advice = "a larger lr_teacher, such as 0.01"
+                if rate >= 0.01:
+                    advice = "standardize=True, another network, or another lr_teacher"
                 raise ValueError(
                     f"lr_teacher={rate!r} of TrajectoryMatching moves an expert by {way:.1e} in "
                     f"{span} epochs, which is lost in the rounding of its parameters, of norm "
-                    f"{size:.1e}: there is no way to follow. Use a larger lr_teacher, such as 0.01."
+                    f"{size:.1e}: there is no way to follow. Use {advice}."
                 )
 
     def _keep(self, number: int, epochs: list[Parameters]) -> None:

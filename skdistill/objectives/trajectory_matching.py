@@ -166,6 +166,11 @@ class TrajectoryMatching(NetworkTechnique):
     def setup(self, context: Context) -> None:
         """Check the parameters; see `Objective.setup`."""
         super().setup(context)
+        if context.n_outputs < 2:
+            raise ValueError(
+                "y has one class, but the experts of TrajectoryMatching learn to tell classes "
+                "apart; use objective='distribution_matching', which takes one class."
+            )
         self._check_parameters()
         self._folder = None if self.expert_folder is None else open_folder(self.expert_folder)
         # On the CPU: whom to match next must not wait for a device.
