@@ -80,7 +80,8 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         otherwise the last columns, which no patch reaches, make a difference.
 
     n_components : int, default=512
-        Most features. Directions without variance are left out. Even with ``mirror="signed"``.
+        Most features. Directions without variance are left out. ``mirror="signed"`` has as
+        many of either kind: half of an odd number is rounded down, and there is at least one.
 
     device : str, default="auto"
         "auto" takes CUDA where there is one and the CPU otherwise.
@@ -204,7 +205,7 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         order = torch.randperm(len(X), generator=generator)[:N_IMAGES].sort().values.numpy()
         fitted = self._fit_filters(X, order, shape, generator)
         mean, covariance = _moments(fitted, X, order, device)
-        n_components = self.n_components // len(covariance)
+        n_components = max(1, self.n_components // len(covariance))
         groups = [principal_scaling(C, n_components, generator) for C in covariance]
         kept = min(group.shape[1] for group in groups)
         components = np.stack([group[:, :kept] for group in groups])
@@ -292,11 +293,6 @@ class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             raise ValueError(
                 f"n_filters={self.n_filters!r} must be even with mirror={self.mirror!r}: half "
                 "of the filters are the other half mirrored."
-            )
-        if self.mirror == "signed" and self.n_components % 2:
-            raise ValueError(
-                f"n_components={self.n_components!r} must be even with mirror='signed': half of "
-                "the features change their sign in the mirror image."
             )
 
     def __sklearn_tags__(self) -> Any:

@@ -133,6 +133,8 @@ def test_half_of_the_features_change_their_sign_in_the_mirror_image():
     found = fitted(X, mirror="signed")
     F = found.transform(X)
     assert found.n_odd_ == 6
+    widths = [fitted(X, mirror="signed", n_components=n)._n_features_out for n in (1, 2, 5)]
+    assert widths == [2, 2, 4]
     assert np.abs(F[:, 6:]).max() > 0.1
     np.testing.assert_allclose(found.transform(mirrored), F * ([1] * 6 + [-1] * 6), atol=1e-10)
 
@@ -269,7 +271,6 @@ def test_size_of_the_map():
         ({"filters": "gabor"}, "'filters' parameter"),
         ({"n_filters": 0}, "'n_filters' parameter"),
         ({"n_filters": 5, "mirror": True}, "n_filters=5 must be even with mirror=True"),
-        ({"n_components": 5, "mirror": "signed"}, "n_components=5 must be even"),
         ({"mirror": "odd"}, "'mirror' parameter"),
         ({"threshold": -1.0}, "'threshold' parameter"),
         ({"whitening_reg": 0}, "'whitening_reg' parameter"),
@@ -290,7 +291,12 @@ def test_pipeline_on_digits():
     assert pipeline.fit(X[:1200], y[:1200]).score(X[1200:], y[1200:]) > 0.92
 
 
-@parametrize_with_checks([ConvFeatures(n_filters=8, n_components=5, random_state=0)])
+@parametrize_with_checks(
+    [
+        ConvFeatures(n_filters=8, n_components=5, random_state=0),
+        ConvFeatures(n_filters=8, n_components=6, mirror="signed", random_state=0),
+    ]
+)
 def test_common_checks(estimator, check):
     check(estimator)
 
