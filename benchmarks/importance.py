@@ -266,7 +266,7 @@ def picture(done: dict, tables: list[str], steps: list[int], seeds: int):
         axis.set_xlabel("gain in score (95 % interval)")
         axis.set_xscale("symlog", linthresh=0.01)
         axis.tick_params(axis="x", labelsize=7)
-    axes[0].legend(fontsize=8, loc="lower right")  # the least crowded corner
+    axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
