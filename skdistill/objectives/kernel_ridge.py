@@ -38,7 +38,7 @@ from .base import (
 
 LOSSES = ("auto", "cross_entropy", "squared_error")
 SOLVE_STEPS = 600  # of variable projection, which for classes cross-entropy follows
-DUAL_STEPS = (1200, 6000)  # least and most steps of cross-entropy
+DUAL_STEPS = (1200, 12_000)  # least and most steps of cross-entropy
 DUAL_WORK = 400_000  # steps times rows: few rows need many steps, and those are cheap
 BATCH = 1024
 ROWS_PER_SUPPORT = 5  # batch rows for each learnt row, or a label solve fits the batch's noise
