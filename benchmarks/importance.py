@@ -230,7 +230,8 @@ def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list
                         counts.add(len(found))
                         same = other == here
                         row.append(cell(found, None if same else scores(table, m, *other, n)))
-                default = ("reweighted" if table in NUMBERS else "importance") if n else "none"
+                weighted = table in NUMBERS or (table, m) == ("mnist", 10)  # see KernelRidge
+                default = ("reweighted" if weighted else "importance") if n else "none"
                 found = scores(table, m, "kmeans", default, n)
                 row.append(gain(found, scores(table, m, "uniform", "uniform" if n else "none", n)))
                 if counts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -87,8 +88,8 @@ DistilledData, default="auto"
     reweight : bool or "auto", default="auto"
         Weight the rows of a batch so that its loss stays an unbiased estimate. False trains on the
         important rows as they come, which is biased. "auto" is left to the technique: True for
-        numbers, and for `FeatureRegression` always; else False. The user guide has the
-        measurements.
+        numbers, for `KernelRidge` with no more than a row a class, and for `FeatureRegression`
+        always; else False. The user guide has the measurements.
 
     refresh_every : int, default=100
         Steps between two refreshments of the rows' losses.
@@ -402,7 +403,7 @@ default="rbf"
         objective = self._technique()
         problem = self._problem(data, rows, moments, budget, device, rng)
         del rows  # its keys and their order take memory that training does without
-        settings = self._settings(data, objective, task)
+        settings = self._settings(data, budget, objective, task)
         self._say(f"{len(problem)} distinct rows of {len(data.features)}", self._began)
         starts = Starts(self, before, data, budget, rng, balance=settings.balance)
         learnt = learn(
@@ -513,13 +514,15 @@ default="rbf"
             check_image_shape(self.image_shape, n_features),
         )
 
-    def _settings(self, data: Input, objective: Any, task: FitTask) -> Settings:
+    def _settings(self, data: Input, budget: int, objective: Any, task: FitTask) -> Settings:
         balance = self.class_balance
         if isinstance(balance, str):
             balance = objective.balances_classes
         reweight = self.reweight
         if isinstance(reweight, str):
-            reweight = data.target.kind in objective.reweights
+            classes = data.target.classes
+            rows_per_class = math.inf if classes is None else budget / len(classes)
+            reweight = objective.reweights(data.target.kind, rows_per_class)
         options = TrainingOptions(
             max_iter=None if isinstance(self.max_iter, str) else self.max_iter,
             optimizer=self.optimizer,

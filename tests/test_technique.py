@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -166,7 +167,9 @@ def test_importance_batches_are_reweighted_where_the_technique_asks(
     spreads = []
 
     class Weighing(Seeing):
-        reweights: ClassVar[frozenset[str]] = frozenset(kinds)
+        def reweights(self, kind, rows_per_class):
+            assert rows_per_class == 2
+            return kind in kinds
 
         def batch_loss(self, support, batch, weights):
             spreads.append(float(weights.max() / weights.min()))
@@ -180,6 +183,9 @@ def test_importance_batches_are_reweighted_where_the_technique_asks(
 
 
 def test_which_techniques_ask_for_weights():
-    asking = {name: objective.reweights for name, objective in OBJECTIVES.items()}
-    assert asking.pop("feature_regression") == {"classes", "multilabel", "numbers"}
-    assert set(asking.values()) == {frozenset({"numbers"})}
+    for name, technique in OBJECTIVES.items():
+        asks = technique().reweights
+        assert asks("numbers", math.inf)
+        always = name == "feature_regression"
+        assert asks("classes", 1) == (always or name == "kernel_ridge")
+        assert asks("classes", 1.1) == asks("multilabel", math.inf) == always

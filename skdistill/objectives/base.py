@@ -223,10 +223,6 @@ class Objective(BaseEstimator):
     balances_classes : bool
         What ``class_balance="auto"`` means. False by default.
 
-    reweights : frozenset of {"none", "classes", "multilabel", "numbers"}
-        Kinds of target for which ``reweight="auto"`` weights the rows of importance batches:
-        ``{"numbers"}`` unless it says otherwise.
-
     keeps_best : bool
         False: nothing is held out, and the last rows are kept. True by default.
 
@@ -268,9 +264,27 @@ class Objective(BaseEstimator):
     learns_labels: ClassVar[bool] = False
     unit_features: ClassVar[bool] = False
     balances_classes: ClassVar[bool] = False
-    reweights: ClassVar[frozenset[str]] = frozenset({"numbers"})
     keeps_best: ClassVar[bool] = True
     folds: ClassVar[bool] = True
+
+    def reweights(self, kind: str, rows_per_class: float) -> bool:
+        """Whether ``reweight="auto"`` weights the rows of importance batches.
+
+        Called before `setup`. For numbers, unless a technique says otherwise.
+
+        Parameters
+        ----------
+        kind : {"none", "classes", "multilabel", "numbers"}
+            Kind of target.
+        rows_per_class : float
+            Learnt rows a class; infinity where there are no classes.
+
+        Returns
+        -------
+        bool
+            Whether weights keep batch losses unbiased.
+        """
+        return kind == "numbers"
 
     # A step --------------------------------------------------------------------------------------
 

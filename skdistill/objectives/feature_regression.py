@@ -126,8 +126,6 @@ class FeatureRegression(Objective):
     kinds: ClassVar[frozenset[str]] = frozenset({"classes", "multilabel", "numbers"})
     learns_labels: ClassVar[bool] = True
     unit_features: ClassVar[bool] = True
-    # Without weights networks that are trained on the rows do worse: benchmarks/feature_pools.py.
-    reweights: ClassVar[frozenset[str]] = kinds
     folds: ClassVar[bool] = False
     _features: Features
     _pool: Pool | None
@@ -154,6 +152,10 @@ class FeatureRegression(Objective):
         self.loss = loss
         self.reg = reg
         self.gamma = gamma
+
+    def reweights(self, kind: str, rows_per_class: float) -> bool:
+        """See `Objective.reweights`; without weights the rows train networks worse."""
+        return True
 
     def setup(self, context: Context) -> None:
         """Make the networks and their pool; see `Objective.setup`."""

@@ -147,6 +147,10 @@ class KernelRidge(Objective):
                 "loss='squared_error'."
             )
 
+    def reweights(self, kind: str, rows_per_class: float) -> bool:
+        """See `Objective.reweights`; with a row a class there is none for what is rare."""
+        return kind == "numbers" or rows_per_class <= 1
+
     # Stages ----------------------------------------------------------------------------------
 
     def stages(self, max_iter: int | None) -> list[Stage]:
