@@ -18,7 +18,7 @@ from _report import bar_chart, parser, save
 
 from skdistill.objectives._heads import SquaredError
 from skdistill.objectives._rbf_steps import RBFSteps
-from skdistill.objectives.base import Batch
+from skdistill.objectives.training_set import Batch
 from skdistill.support import Support
 
 BATCH, FEATURES, OUTPUTS = 5000, 784, 10

@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 
 from . import _torch as torch
 from ._rows import row_hashes
-from .objectives.base import TrainingSet
+from .objectives.training_set import TrainingSet
 from .sampling import inclusion_probabilities
 
 CLUSTER_ROWS = 20_000  # rows that k-means sees of a class, or of all without classes

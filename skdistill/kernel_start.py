@@ -13,7 +13,7 @@ from typing import Any
 from . import _torch as torch
 from .objectives._labels import label_system
 from .objectives._rbf import rbf
-from .objectives.base import Sample, TrainingSet, score
+from .objectives.training_set import Sample, TrainingSet, score
 
 GAMMAS = tuple(2.0**e for e in range(-7, 5))  # for rows whose typical length is 1
 RIDGES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)

@@ -29,7 +29,8 @@ from .kernel_start import FIT_ROWS, KernelStart, search_rbf
 from .kernels.functions import Kernel
 from .objectives._one_hot import OneHot, targets_at
 from .objectives._stored_rows import load_rows
-from .objectives.base import Context, Objective, TrainingSet
+from .objectives.base import Context, Objective
+from .objectives.training_set import TrainingSet
 from .support import Support
 from .training import Trainer, TrainingOptions, TrainingResult, finish, train
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from . import _torch as torch
 from .batches import BatchSampler, Scarce
 from .objectives._feed import Feed
-from .objectives.base import Objective, Sample, Stage, TrainingSet, blockwise
+from .objectives.base import Objective, Stage
+from .objectives.training_set import Sample, TrainingSet, blockwise
 from .optimizers import cosine, make_optimizer
 from .support import Support
 

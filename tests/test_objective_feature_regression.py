@@ -31,7 +31,7 @@ from skdistill.networks import MLP, ConvFeatures, ConvNet
 from skdistill.objectives import OBJECTIVES, Batch, FeatureRegression, TrainingSet
 from skdistill.objectives._features import features_of
 from skdistill.objectives._pool import TrainedPool
-from skdistill.objectives.base import Sample
+from skdistill.objectives.training_set import Sample
 
 NETWORKS = {
     "linear": linear_module,

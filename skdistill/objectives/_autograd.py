@@ -7,7 +7,7 @@ from typing import Any
 from .. import _torch as torch
 from ..support import Support
 from ._labels import LabelSystem, cholesky_solve
-from .base import Batch
+from .training_set import Batch
 
 
 class AutogradSteps:

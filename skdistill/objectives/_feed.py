@@ -15,7 +15,7 @@ from .. import _torch as torch
 from .._device import Beside
 from ._one_hot import OneHot
 from ._stored_rows import StoredRows
-from .base import Batch, TrainingSet, blockwise
+from .training_set import Batch, TrainingSet, blockwise
 
 PROBED_ROWS = 8
 

@@ -19,7 +19,7 @@ from typing import Any
 from .. import _torch as torch
 from ..support import Support
 from ._labels import LabelSystem, cholesky_solve
-from .base import Sample
+from .training_set import Sample
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _torch as torch
-from .base import Sample
+from .training_set import Sample
 
 JITTER = 1e-10  # least ridge on the coefficients themselves
 

@@ -20,7 +20,7 @@ from ._rbf import (
     rbf_parts,
     support_gradient,
 )
-from .base import Batch
+from .training_set import Batch
 
 
 class RBFSteps:

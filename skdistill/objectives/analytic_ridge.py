@@ -22,7 +22,8 @@ from typing import Any, ClassVar
 from .. import _torch as torch
 from ..support import Support
 from ._labels import cholesky_solve, label_system
-from .base import Context, Objective, Sample, Stage
+from .base import Context, Objective, Stage
+from .training_set import Sample
 
 
 class AnalyticRidge(Objective):

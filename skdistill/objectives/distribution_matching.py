@@ -21,7 +21,8 @@ from .. import _torch as torch
 from .._device import for_each_block
 from ..support import Support
 from ._network_technique import NetworkTechnique
-from .base import Batch, Context, Stage
+from .base import Context, Stage
+from .training_set import Batch
 
 STEPS = 1000
 ROWS_PER_CLASS = 256

@@ -35,7 +35,8 @@ from ._features import (
 )
 from ._pool import Pool, RandomPool, TrainedPool
 from ._stored_rows import as_array
-from .base import Batch, Context, Objective, Sample, Stage, TrainingSet
+from .base import Context, Objective, Stage
+from .training_set import Batch, Sample, TrainingSet
 
 POOLS = ("random", "trained")
 LOSSES = ("auto", "squared_error", "cross_entropy")

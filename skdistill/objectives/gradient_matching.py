@@ -36,7 +36,8 @@ from ..networks.augmentation import Draw
 from ..support import Support
 from ._class_gradients import DISTANCES, by_class, class_gradients
 from ._network_technique import NetworkTechnique
-from .base import Batch, Context, Stage
+from .base import Context, Stage
+from .training_set import Batch
 
 STEPS = 1000
 ROWS_PER_CLASS = 256

@@ -25,16 +25,8 @@ from ._autograd import AutogradSteps
 from ._heads import CrossEntropy, SquaredError
 from ._labels import LabelSystem, cholesky_solve, label_system
 from ._rbf_steps import RBFSteps
-from .base import (
-    BLOCK_ROWS,
-    Batch,
-    Context,
-    Objective,
-    Sample,
-    Stage,
-    TrainingSet,
-    score,
-)
+from .base import Context, Objective, Stage
+from .training_set import BLOCK_ROWS, Batch, Sample, TrainingSet, score
 
 LOSSES = ("auto", "cross_entropy", "squared_error")
 SOLVE_STEPS = 600  # of variable projection, which for classes cross-entropy follows

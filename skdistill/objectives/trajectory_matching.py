@@ -33,7 +33,8 @@ from ._experts import Experts, fingerprint, open_folder, train_experts
 from ._feed import PROBED_ROWS
 from ._network_technique import NetworkTechnique
 from ._students import Plan, Step, gradients_by_steps, unrolled_loss
-from .base import Batch, Context, Sample, Stage
+from .base import Context, Stage
+from .training_set import Batch, Sample
 
 STEPS = 1000
 BATCH_SIZE = 256  # real rows in a step of the experts
