@@ -83,7 +83,7 @@ def make_distiller(name: str, m: int, seed: int) -> DatasetDistiller:
         if m > FEW:
             options |= {"max_iter": 3000, "batch_size": 1024}
     elif m > FEW:
-        options["batch_size"] = "auto"
+        options |= {"max_iter": 2400, "batch_size": "auto"}
     objective = KernelRidge(dropout=dropout)
     return DatasetDistiller(m, objective=objective, random_state=seed, **PLAIN | options)
 
