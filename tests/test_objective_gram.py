@@ -14,7 +14,15 @@ from sklearn.pipeline import make_pipeline
 from skdistill import DatasetDistiller, DistilledClassifier, DistilledRegressor
 from skdistill.batches import BatchSampler
 from skdistill.kernels import Kernel
-from skdistill.objectives import Batch, Context, KernelRidge, Sample, TrainingSet, _gram, base
+from skdistill.objectives import (
+    Batch,
+    Context,
+    KernelRidge,
+    Sample,
+    TrainingSet,
+    _gram,
+    training_set,
+)
 from skdistill.training import Trainer, TrainingOptions, train
 
 F64 = torch.float64
@@ -101,7 +109,7 @@ def test_loss_and_gradient_are_those_over_all_rows(kind, changes, names):
 
 
 def test_moments_are_sums_in_double_precision(monkeypatch):
-    monkeypatch.setattr(base, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(training_set, "BLOCK_ROWS", 7)
     data = data_set(dtype=torch.float32)
     seen = _gram.moments(Sample(data, torch.arange(50), 3 * data.weight))
     X, Y, w = data.rows.double().numpy(), data.targets.numpy(), data.weight.numpy()
