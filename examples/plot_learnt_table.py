@@ -76,8 +76,9 @@ right.set(xlabel="$R^2$ on the test rows", xlim=(0, 1))
 plt.show()
 
 # %%
-# What was learnt: the scales find the five features that matter (a short length scale is a feature
-# that counts), and the rows spread beyond the unit cube that the data fill.
+# What was learnt: length scales are shortest for the three features whose effect is curved. The two
+# with a straight effect do with longer ones, hardly told from those of the five that do not count.
+# The rows spread beyond the unit cube that the data fill.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
 left.bar(range(10), 1 / fitted.length_scale_, color=["#0072B2"] * 5 + ["0.7"] * 5)
