@@ -26,7 +26,6 @@ from skdistill.networks import ConvFeatures
 from skdistill.objectives import FeatureRegression, KernelRidge
 
 SHAPES = {"mnist": (1, 28, 28), "cifar10_jpeg": (3, 32, 32)}
-# 500 rows of CIFAR-10 take several times as long as all else here.
 SIZES = {"features": [10, 100, 500], "pixels": [10, 100]}
 # Mirror images of photographs show the same; those of digits do not.
 OPTIONS = {

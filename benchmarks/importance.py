@@ -27,6 +27,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 
 from skdistill import DatasetDistiller
+from skdistill.objectives import KernelRidge
 
 STARTS = ("uniform", "kmeans", "sensitivity", "sensitivity_kmeans")
 BATCHES = {
@@ -46,7 +47,13 @@ TABLES = {  # learnt rows; the first group holds rows of unequal worth
     "mnist": (10, 50),
 }
 BALANCED = ("rare modes, classes", "letter, geometric classes")
-NUMBERS = ("rare modes, numbers", "heavy tails", "california_housing", "friedman")
+CLASSES = {  # their number; the other tables have numbers to predict
+    "rare modes, classes": 10,
+    "letter, geometric classes": 26,
+    "letter": 26,
+    "digits": 10,
+    "mnist": 10,
+}
 TRAIN_ROWS, TEST_ROWS = 6000, 5000
 LEAST_SEEDS = 5  # of a cell that is shown, unless fewer are asked for
 MODES = 6  # of each class
@@ -201,6 +208,13 @@ def gain(scores: np.ndarray | None, plain: np.ndarray | None) -> str:
     return f"{mean:+.4f} ± {error:.4f}{arrow(differences)}"
 
 
+def default_batches(table: str, m: int) -> str:
+    """Kind of batches that ``reweight="auto"`` means."""
+    kind = "classes" if table in CLASSES else "numbers"
+    weighted = KernelRidge().reweights(kind, m / CLASSES.get(table, 1))
+    return "reweighted" if weighted else "importance"
+
+
 def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list[list]:
     """Rows of the table; starts are compared with "uniform", batches with those of their start.
 
@@ -230,8 +244,7 @@ def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list
                         counts.add(len(found))
                         same = other == here
                         row.append(cell(found, None if same else scores(table, m, *other, n)))
-                weighted = table in NUMBERS or (table, m) == ("mnist", 10)  # see KernelRidge
-                default = ("reweighted" if weighted else "importance") if n else "none"
+                default = default_batches(table, m) if n else "none"
                 found = scores(table, m, "kmeans", default, n)
                 row.append(gain(found, scores(table, m, "uniform", "uniform" if n else "none", n)))
                 if counts:

@@ -213,6 +213,7 @@ def test_a_stage_that_improves_nothing_is_left_out(interrupt):
     assert result.best is not None and result.best.stage == 0
     assert _best(next(c for c in result.checks if c[:2] == result.best[:2])) == max(first)
     support = finish(objective, result, data, data.weight)
+    assert not torch.equal(support["dual"], result.support["dual"])  # solved anew, on all rows
     hits = objective.predictor(support)(data.rows.double()).argmax(1) == data.codes
     assert hits.double().mean() > 0.9
 

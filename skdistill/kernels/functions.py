@@ -243,8 +243,7 @@ def resolve_kernel(
     elif kernel_params:
         raise ValueError(
             f"kernel_params={kernel_params!r} is for callable kernels, 'mirror_rbf', 'nngp' and "
-            "'ntk'; "
-            f"kernel={kernel!r} takes gamma, degree and coef0."
+            f"'ntk'; kernel={kernel!r} takes gamma, degree and coef0."
         )
     else:
         params = {}
