@@ -19,13 +19,13 @@ import torch
 from _report import mean_and_error, parser, save
 
 from skdistill import DatasetDistiller
+from skdistill.batches import stored_rows
 from skdistill.networks import ConvNet, _precision
 from skdistill.objectives import (
     DistributionMatching,
     FeatureRegression,
     GradientMatching,
     TrajectoryMatching,
-    _stored_rows,
 )
 
 ROWS = {  # type of the rows, and whether the device has room
@@ -111,12 +111,12 @@ def main() -> None:
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (args.images, 3 * args.side**2), dtype=np.uint8)
     y = np.arange(args.images) % 10
-    room = _stored_rows.fits
+    room = stored_rows.fits
     table = []
     for name, rows, precision in product(args.techniques, ROWS, PRECISIONS):
         dtype, fits = ROWS[rows]
         given = X.astype(dtype, copy=False)
-        _stored_rows.fits = room if fits else lambda n_bytes, device: False
+        stored_rows.fits = room if fits else lambda n_bytes, device: False
         _precision.HALF = PRECISIONS[precision]
         found = [measure(name, args, seed, given, y) for seed in range(args.seeds)]
         times, peaks = zip(*found, strict=True)

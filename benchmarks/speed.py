@@ -27,7 +27,7 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.metrics import pairwise_distances_argmin_min
 
 from skdistill import DatasetDistiller, SensitivityCoreset
-from skdistill._rows import merge_equal_rows
+from skdistill._input.rows import merge_equal_rows
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:

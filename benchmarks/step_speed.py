@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from _report import bar_chart, parser, save
 
-from skdistill.objectives._heads import SquaredError
-from skdistill.objectives._rbf_steps import RBFSteps
-from skdistill.objectives.training_set import Batch
+from skdistill.batches.training_set import Batch
+from skdistill.objectives._ridge.heads import SquaredError
+from skdistill.objectives._ridge.rbf_steps import RBFSteps
 from skdistill.support import Support
 
 BATCH, FEATURES, OUTPUTS = 5000, 784, 10

@@ -20,9 +20,9 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ._caller import warn_caller
-from ._rows import Moments, Units, check_two_dimensional, float_type
-from ._targets import TARGET_TYPES, Target, check_objects, encode_target
+from ._input.caller import warn_caller
+from ._input.rows import Moments, Units, check_two_dimensional, float_type
+from ._input.targets import TARGET_TYPES, Target, check_objects, encode_target
 from .data import DistilledData
 from .kernels.functions import KERNELS, Kernel, resolve_kernel
 from .kernels.nystroem import NystroemMap
@@ -65,6 +65,7 @@ class BaseDistiller(
         "verbose": ["verbose"],
     }
     preprocessor: Any = None
+    distilled_: DistilledData
 
     @abstractmethod
     def fit(self, X, y=None, sample_weight=None):

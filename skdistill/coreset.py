@@ -13,13 +13,13 @@ from sklearn.base import _fit_context, clone
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from . import sampling
 from ._device import resolve_device
-from ._rows import Moments, Rows, Units, merge_equal_rows, weighted_moments
+from ._input.rows import Moments, Rows, Units, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input
 from .data import DistilledData
 from .kernels.functions import Kernel
 from .sensitivity import kernel_ridge, kmeans, relative_loss
+from .sensitivity.sample import SAMPLINGS, weighted_sample
 from .sensitivity.scores import Scores
 
 LOSSES = ("kmeans", "kernel_ridge", "cross_entropy", "squared_error")
@@ -239,7 +239,7 @@ callable, default="rbf"
         "approx_factor": [Interval(Real, 0, None, closed="neither")],
         "estimator": [HasMethods("fit"), None],
         "uniform_mixing": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
-        "sampling": [StrOptions(set(sampling.SAMPLINGS))],
+        "sampling": [StrOptions(set(SAMPLINGS))],
         "calibrate": ["boolean", StrOptions({"auto"})],
         "stratify": ["boolean", StrOptions({"auto"})],
         "preprocessor": [HasMethods(["fit_transform", "transform"]), None],
@@ -331,7 +331,19 @@ callable, default="rbf"
         self.total_sensitivity_ = float(scores.sensitivity.sum())
         self._say(f"sensitivities, total {self.total_sensitivity_:.4g}", began)
 
-        drawn, weight = self._draw(task, scores)
+        mixing, calibrate = self.uniform_mixing, self.calibrate
+        if isinstance(mixing, str):
+            mixing = DEFAULT_MIXING["kmeans" if self.loss == "kmeans" else "others"]
+        drawn, weight = weighted_sample(
+            rows,
+            scores,
+            strata,
+            budget,
+            rng,
+            sampling=self.sampling,
+            mixing=mixing,
+            calibrate=scores.calibrated if isinstance(calibrate, str) else calibrate,
+        )
         by_content = np.argsort(
             rows.key[drawn]
         )  # an order that shuffling the input does not change
@@ -406,23 +418,3 @@ callable, default="rbf"
                 task.rng,
             )
         return relative_loss.relative_scores(rows.spread(losses), rows.weight)
-
-    def _draw(self, task: _Task, scores: Scores) -> tuple[np.ndarray, np.ndarray]:
-        """Rows drawn, and their weights."""
-        rows, strata, budget, rng = task.rows, task.strata, task.budget, task.rng
-        mixing = self.uniform_mixing
-        if isinstance(mixing, str):
-            mixing = DEFAULT_MIXING["kmeans" if self.loss == "kmeans" else "others"]
-        p = sampling.mix_with_uniform(scores.importance, rows.weight, mixing)
-        if self.sampling == "iid" and budget < len(rows):
-            drawn, multiplier = sampling.iid_draw(p, budget, rng, strata)
-        else:
-            p = sampling.inclusion_probabilities(p, budget, strata)
-            drawn = sampling.systematic_draw(p, rows.walk(strata, scores.cell, scores.rank), rng)
-            multiplier = 1 / p[drawn]
-        weight = rows.weight[drawn] * multiplier
-        calibrate = scores.calibrated if self.calibrate == "auto" else self.calibrate
-        if calibrate:
-            mass = np.bincount(scores.cell, weights=rows.weight)
-            weight = sampling.calibrate_to_mass(weight, scores.cell[drawn], mass)
-        return drawn, weight

@@ -12,33 +12,37 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import _fit_context, clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from . import _torch as torch
-from ._callbacks import CallbackSupportMixin, FitTask, with_callbacks
-from ._caller import warn_caller
 from ._device import resolve_device
-from ._network_predictor import NetworkPredictor, StoredPredictor
-from ._predictor import describe
-from ._rows import Moments, Rows, Units, float_type, merge_equal_rows, weighted_moments
+from ._input.caller import warn_caller
+from ._input.rows import Moments, Units, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input, KernelRidgePredictor
-from .batches import Scarce, row_losses
+from .batches.sampler import row_losses
 from .data import DistilledData
+from .data.predictor import describe
+from .kernels import Kernel
 from .kernels.ridge import RidgeFit
-from .learning import Learnt, Problem, Settings, learn
+from .learning.callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from .learning.course import learn
+from .learning.init import Starts
+from .learning.problem import Learnt, Settings, make_problem, target_units
+from .learning.result import (
+    class_weights,
+    complaints,
+    labels_in_users_type,
+    rows_in_users_form,
+)
+from .learning.trainer import TrainingOptions, unheard
 from .networks import check_image_shape
+from .networks.predictor import NetworkPredictor, StoredPredictor
 from .objectives import OBJECTIVES
-from .objectives._one_hot import OneHot
 from .optimizers import OPTIMIZERS
-from .starts import Starts
-from .training import TrainingOptions, unheard
 
 INITS = ("auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans")
 BATCH_LOSSES = ("auto", "cross_entropy", "squared_error")
-SCARCE_SHOWN = 3  # classes that a warning names
 STORED_RIDGE = 1e-6  # of the labels that are handed out, relative to the kernel's mean diagonal
 
 
@@ -401,7 +405,20 @@ default="rbf"
         n_classes = 0 if data.target.classes is None else len(data.target.classes)
         budget = self._resolve_budget(len(rows), n_classes)
         objective = self._technique()
-        problem = self._problem(data, rows, moments, budget, device, rng)
+        n_features = data.features.shape[1]
+        self._units = target_units(data.target, rows)
+        problem = make_problem(
+            data.features,
+            rows,
+            data.target,
+            self._units,
+            self._scaled_kernel(moments, n_features),
+            search=self.kernel in ("rbf", "mirror_rbf") and self.gamma == "scale",
+            n_support=budget,
+            image_shape=check_image_shape(self.image_shape, n_features),
+            rng=rng,
+            device=device,
+        )
         del rows  # its keys and their order take memory that training does without
         settings = self._settings(data, budget, objective, task)
         self._say(f"{len(problem)} distinct rows of {len(data.features)}", self._began)
@@ -416,7 +433,7 @@ default="rbf"
         )
         self._kind, self._seed = data.target.kind, int(rng.randint(2**31))
         self.objective_ = clone(objective).set_params(**learnt.parameters)
-        self._store(learnt, data, problem)
+        self._store(learnt, data)
         self.device_ = str(device)
         task.end()
         return self
@@ -467,52 +484,14 @@ default="rbf"
 
     # From parameters to the problem ----------------------------------------------------------
 
-    def _problem(
-        self,
-        data: Input,
-        rows: Rows,
-        moments: Moments,
-        budget: int,
-        device: Any,
-        rng: np.random.RandomState,
-    ) -> Problem:
+    def _scaled_kernel(self, moments: Moments, n_features: int) -> Kernel:
+        """Make the kernel of the start, on rows in coordinates."""
         kernel, _ = self._resolve_kernel(moments)
-        n_features = data.features.shape[1]
         if self.standardize and kernel.name not in ("nngp", "ntk"):
             # A typical row has length 1 in standardised coordinates, so that 1 is "scale" there.
             gamma = float(self.gamma) * n_features if isinstance(self.gamma, Real) else 1.0
             kernel = replace(kernel, gamma=gamma)
-        generator = torch.Generator(device=device).manual_seed(int(rng.randint(2**31)))
-        target = data.target
-        targets: Any = None
-        codes = None
-        self._center, self._unit = np.zeros(target.n_outputs), np.ones(target.n_outputs)
-        if target.codes is not None:
-            codes = torch.from_numpy(rows.spread(target.codes)).to(device)
-            targets = OneHot(codes, target.n_outputs)
-        elif target.numbers is not None:
-            values = rows.spread(target.numbers)
-            if target.kind == "numbers":
-                share = rows.weight / rows.weight.sum()
-                self._center = share @ values
-                spread = np.sqrt(share @ (values - self._center) ** 2)
-                self._unit = np.where(spread > 1e-12 * np.abs(self._center), spread, 1.0)
-                values = (values - self._center) / self._unit
-            targets = torch.from_numpy(np.ascontiguousarray(values)).to(device)
-        return Problem(
-            data.features,
-            None if rows.inverse is None else rows.index,
-            targets,
-            torch.from_numpy(rows.weight / rows.weight.mean()).to(device),
-            codes,
-            target.kind,
-            kernel,
-            self.kernel in ("rbf", "mirror_rbf") and self.gamma == "scale",
-            budget,
-            generator,
-            device,
-            check_image_shape(self.image_shape, n_features),
-        )
+        return kernel
 
     def _settings(self, data: Input, budget: int, objective: Any, task: FitTask) -> Settings:
         balance = self.class_balance
@@ -552,7 +531,7 @@ default="rbf"
 
     # From the result to attributes -----------------------------------------------------------
 
-    def _store(self, learnt: Learnt, data: Input, problem: Problem) -> None:
+    def _store(self, learnt: Learnt, data: Input) -> None:
         result, target = learnt.result, data.target
         self.n_iter_ = result.n_iter if self.max_iter == 0 else max(1, result.n_iter)
         self.loss_curve_ = result.loss_curve
@@ -568,8 +547,8 @@ default="rbf"
         if learnt.dual is not None and learnt.intercept is not None:
             K = self._map.landmark_kernel()
             self.alpha_ = STORED_RIDGE * float(np.diag(K).mean())
-            dual = learnt.dual * self._unit
-            self.intercept_ = learnt.intercept * self._unit + self._center
+            dual = learnt.dual * self._units.unit
+            self.intercept_ = self._units.restore(learnt.intercept)
             targets = K @ dual + self.alpha_ * dual + self.intercept_
             self._fit = RidgeFit(dual, self.intercept_, self.alpha_)
             predictor_params = describe(
@@ -578,15 +557,17 @@ default="rbf"
             if predictor_params is not None and learnt.temperature is not None:
                 predictor_params["temperature"] = learnt.temperature
         elif learnt.labels is not None:
-            targets = learnt.labels * self._unit + self._center
+            targets = self._units.restore(learnt.labels)
         self._small_targets = targets
-        weight = np.full(len(learnt.rows), self._total_weight(data) / len(learnt.rows))
+        total = len(data.features) if data.sample_weight is None else data.sample_weight.sum()
+        weight = np.full(len(learnt.rows), float(total) / len(learnt.rows))
         if targets is not None:
-            y = self._labels(targets, data)
+            assert data.y is not None  # there are targets
+            y = labels_in_users_type(targets, target, data.y)
             if target.codes is not None:
-                weight = _class_weights(targets.argmax(1), target.codes, data.sample_weight)
+                weight = class_weights(targets.argmax(1), target.codes, data.sample_weight)
         self.distilled_ = DistilledData(
-            _in_the_users_form(learnt.rows, data.X),
+            rows_in_users_form(learnt.rows, data.X),
             y,
             weight,
             targets=targets,
@@ -595,82 +576,7 @@ default="rbf"
             predictor_params=predictor_params,
         )
         self._say(f"{len(learnt.rows)} rows learnt, {result.status}", self._began)
-        if result.scarce:
-            warn_caller(_scarce_classes(result.scarce, target.classes), UserWarning)
-        if result.status == "diverged":
-            warn_caller(
-                "Training diverged: the best rows on the way are kept. Use a smaller "
-                f"learning_rate than {self.learning_rate!r}.",
-                ConvergenceWarning,
-            )
-        elif _only_fell(self.validation_scores_):
-            warn_caller(
-                "Training lost more than half of the start's score, and the start is kept. Use "
-                f"more steps than the {result.n_iter} made, or a smaller learning_rate than "
-                f"{self.learning_rate!r}.",
-                ConvergenceWarning,
-            )
-        elif result.status == "interrupted":
-            warn_caller(
-                f"Interrupted after {result.n_iter} steps: the best rows so far are kept.",
-                UserWarning,
-            )
-
-    @staticmethod
-    def _total_weight(data: Input) -> float:
-        return float(len(data.features) if data.sample_weight is None else data.sample_weight.sum())
-
-    @staticmethod
-    def _labels(targets: np.ndarray, data: Input) -> np.ndarray:
-        """Labels in the user's own type: the class of the largest target, or the numbers."""
-        assert data.y is not None  # there are targets
-        if data.target.classes is not None:
-            return data.target.classes[targets.argmax(1)]
-        if data.target.kind == "multilabel":
-            return (targets > 0.5).astype(data.y.dtype)
-        dtype = data.y.dtype if data.y.dtype.kind == "f" else np.dtype(np.float64)
-        return targets.reshape((len(targets), *data.y.shape[1:])).astype(dtype)
-
-
-def _only_fell(scores: list[float]) -> bool:
-    """Whether no look at held-out rows beat the start and half of its score was lost.
-
-    A start that stays the best is no failure where rows are few and noisy; steps that are too large
-    lose nearly everything at once.
-    """
-    return len(scores) > 1 and max(scores) == scores[0] > 0 and scores[-1] < 0.5 * scores[0]
-
-
-def _scarce_classes(scarce: dict[int, Scarce], classes: Any) -> str:
-    """Say which classes repeat themselves in class-balanced batches."""
-    codes = sorted(scarce)
-    told = []
-    for code, label in list(zip(codes, classes[codes].tolist(), strict=True))[:SCARCE_SHOWN]:
-        n_rows, share, size = scarce[code]
-        rows = f"{n_rows} row{'s' if n_rows > 1 else ''}"
-        told.append(f"class {label!r} has {rows} and a share of {share:.0f} in a batch of {size}")
-    if len(codes) > SCARCE_SHOWN:
-        told.append(f"{len(codes) - SCARCE_SHOWN} more are in the same case")
-    least = min(c.n_rows * c.batch_size / c.share for c in scarce.values())
-    return (
-        "Rows of classes with fewer of them than their share of a batch are drawn with "
-        f"replacement: {'; '.join(told)}. batch_size={int(least + 1e-6)} or less repeats none, and "
-        "class_balance=False draws classes by their weight."
-    )
-
-
-def _class_weights(
-    small: np.ndarray, codes: np.ndarray, sample_weight: np.ndarray | None
-) -> np.ndarray:
-    """Weight W_c / m_c of each learnt row; classes without a row leave theirs to the others."""
-    mass = np.bincount(codes, weights=sample_weight)
-    count = np.bincount(small, minlength=len(mass))
-    weight = (mass / np.maximum(count, 1))[small]
-    return weight * (mass.sum() / weight.sum())
-
-
-def _in_the_users_form(rows: np.ndarray, X: Any) -> Any:
-    """Rows as a DataFrame where `X` is a pandas one, else as they are."""
-    if hasattr(X, "iloc"):
-        return type(X)(rows, columns=X.columns)
-    return rows
+        for message, category in complaints(
+            result, self.validation_scores_, self.learning_rate, target.classes
+        ):
+            warn_caller(message, category)

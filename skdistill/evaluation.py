@@ -19,8 +19,8 @@ from sklearn.metrics import get_scorer
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
-from ._fit_weights import fit_weighted
-from ._rows import Units, check_two_dimensional
+from ._input.fit_weights import fit_weighted
+from ._input.rows import Units, check_two_dimensional
 from .base import BaseDistiller
 from .data import DistilledData
 from .distiller import DatasetDistiller

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skdistill import _torch as torch
-from skdistill._rows import Rows, Units, merge_equal_rows
+from skdistill._input.rows import Rows, Units, merge_equal_rows
 from skdistill.kernels import Kernel
 
 CPU = torch.device("cpu")

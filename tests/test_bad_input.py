@@ -10,8 +10,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from oracles import CPU, distinct_rows, no_shift
 
-from skdistill import SensitivityCoreset, _rows
+from skdistill import SensitivityCoreset
 from skdistill._device import for_each_block, resolve_device, tile_rows
+from skdistill._input import rows as input_rows
 from skdistill.kernels import KERNELS, Kernel
 from skdistill.sensitivity import kernel_ridge, kmeans
 
@@ -489,7 +490,7 @@ def test_tiles_are_never_empty():
 def scarce_memory(monkeypatch):
     """Let blocks of more than 700 rows fail when they become tensors; gives the failures."""
     failures = []
-    genuine = _rows.Units.load
+    genuine = input_rows.Units.load
 
     def failing(units, block, dtype, device):
         if block.shape[0] > 700:
@@ -498,7 +499,7 @@ def scarce_memory(monkeypatch):
         return genuine(units, block, dtype, device)
 
     def start():
-        monkeypatch.setattr(_rows.Units, "load", failing)
+        monkeypatch.setattr(input_rows.Units, "load", failing)
         return failures
 
     return start

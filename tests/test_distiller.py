@@ -25,10 +25,10 @@ from skdistill import (
     DistilledClassifier,
     DistilledRegressor,
     SensitivityCoreset,
-    learning,
 )
+from skdistill.learning import course
+from skdistill.learning.trainer import train
 from skdistill.objectives import AnalyticRidge, KernelRidge
-from skdistill.training import train
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +271,7 @@ def test_the_coordinates_are_held_once(monkeypatch):
         found.append((trainer.data, trainer.held_out))
         return train(trainer)
 
-    monkeypatch.setattr(learning, "train", watching)
+    monkeypatch.setattr(course, "train", watching)
     options = {"gamma": 0.5, "standardize": False, "max_iter": 2, "random_state": 0}
     DatasetDistiller(5, **options).fit(X, X[:, 0])
     ((data, held_out),) = found

@@ -21,11 +21,14 @@ from skdistill import (
     DistilledClassifier,
     SensitivityCoreset,
     _device,
-    learning,
 )
-from skdistill.batches import BatchSampler
+from skdistill.batches import stored_rows
+from skdistill.batches.feed import Feed
+from skdistill.batches.sampler import BatchSampler
 from skdistill.evaluation import evaluate
 from skdistill.kernels import Kernel
+from skdistill.learning import course
+from skdistill.learning.trainer import train
 from skdistill.networks import MLP, ConvFeatures, ConvNet, NetworkClassifier
 from skdistill.objectives import (
     AnalyticRidge,
@@ -37,11 +40,8 @@ from skdistill.objectives import (
     KernelRidge,
     TrainingSet,
     TrajectoryMatching,
-    _stored_rows,
 )
-from skdistill.objectives._feed import Feed
 from skdistill.support import Support
-from skdistill.training import train
 
 pytestmark = CUDA
 
@@ -215,7 +215,7 @@ def test_free_memory_counts_what_pytorch_holds_without_use():
 def held_rows(monkeypatch):
     """Rows of the training sets of the fits that follow."""
     held = []
-    monkeypatch.setattr(learning, "train", lambda t: held.append(t.data.rows) or train(t))
+    monkeypatch.setattr(course, "train", lambda t: held.append(t.data.rows) or train(t))
     return held
 
 
@@ -235,7 +235,7 @@ def test_rows_away_from_the_device_give_the_same_fit(name, dtype, digits, monkey
     X, _, y, _ = digits
     options = {"batch_sampling": "importance", "max_iter": 6}
     resident = quick(name, **options).fit(X.astype(dtype), y)
-    monkeypatch.setattr(_stored_rows, "fits", lambda n_bytes, device: False)
+    monkeypatch.setattr(stored_rows, "fits", lambda n_bytes, device: False)
     held = held_rows(monkeypatch)
     streamed = quick(name, **options).fit(X.astype(dtype), y)
     assert held[0].away
@@ -244,9 +244,9 @@ def test_rows_away_from_the_device_give_the_same_fit(name, dtype, digits, monkey
 
 def test_batches_away_from_the_device_are_not_mixed_up(monkeypatch):
     """Each batch is read while the next ones are copied, by a device that is kept busy."""
-    monkeypatch.setattr(_stored_rows, "fits", lambda n_bytes, device: False)
+    monkeypatch.setattr(stored_rows, "fits", lambda n_bytes, device: False)
     X = np.random.default_rng(0).integers(0, 255, (20_000, 784)).astype(np.uint8)
-    rows = _stored_rows.load_rows(X, None, learning.plain_coordinates(784), GPU)
+    rows = stored_rows.load_rows(X, None, course.plain_coordinates(784), GPU)
     targets = torch.arange(20_000, device=GPU)[:, None]
     data = TrainingSet(rows, targets, torch.ones(20_000, device=GPU))
     generator = torch.Generator(GPU).manual_seed(0)

@@ -18,7 +18,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits, make_blobs
 from threadpoolctl import threadpool_limits
 
-from skdistill import DatasetDistiller, SensitivityCoreset, _rows
+from skdistill import DatasetDistiller, SensitivityCoreset
+from skdistill._input import rows as input_rows
 from skdistill.kernels import nystroem
 from skdistill.networks import MLP, ConvFeatures, NetworkClassifier
 from skdistill.objectives import FeatureRegression
@@ -312,14 +313,14 @@ def test_weight_repetition_and_order_on_any_table(table, loss, sampling, seed):
 def test_merging_large_tables_depends_on_no_block(monkeypatch):
     rng = np.random.default_rng(0)
     X = rng.integers(0, 3, (5000, 4)).astype(np.float32)
-    whole = _rows.merge_equal_rows(X, None, None)
-    monkeypatch.setattr(_rows, "CPU_TILE_ELEMENTS", 64)
-    monkeypatch.setattr(_rows, "_COMPARE_ROWS", 3)
-    parts = _rows.merge_equal_rows(X, None, None)
+    whole = input_rows.merge_equal_rows(X, None, None)
+    monkeypatch.setattr(input_rows, "CPU_TILE_ELEMENTS", 64)
+    monkeypatch.setattr(input_rows, "_COMPARE_ROWS", 3)
+    parts = input_rows.merge_equal_rows(X, None, None)
     order = np.argsort(parts.key)
     assert_array_equal(parts.key[order], whole.key)
     assert_array_equal(parts.weight[order], whole.weight)
-    assert_allclose(_rows.weighted_moments(X, None).mean, X.astype(float).mean(0), rtol=1e-5)
+    assert_allclose(input_rows.weighted_moments(X, None).mean, X.astype(float).mean(0), rtol=1e-5)
 
 
 # Files -----------------------------------------------------------------------------------------

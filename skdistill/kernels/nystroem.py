@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from .. import _torch as torch
 from .._device import for_each_block, resolve_device, tile_rows
-from .._rows import Units, as_tensor
+from .._input.rows import Units, as_tensor
 from .functions import Kernel
 
 

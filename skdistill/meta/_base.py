@@ -20,10 +20,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .._callbacks import CallbackSupportMixin, FitTask
-from .._fit_weights import fit_weighted
+from .._input.fit_weights import fit_weighted
 from ..coreset import SensitivityCoreset
 from ..data import DistilledData
+from ..learning.callbacks import CallbackSupportMixin, FitTask
 from ._scores import Classes
 
 

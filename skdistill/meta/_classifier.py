@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import validate_data
 
-from .._callbacks import with_callbacks
+from ..learning.callbacks import with_callbacks
 from ._base import BaseDistilled, check_labels, estimator_has, join_classes
 from ._scores import Classes, ScoreClassifier, spread_columns, spread_decisions
 

@@ -9,7 +9,7 @@ from sklearn.base import RegressorMixin, _fit_context, is_classifier
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
-from .._callbacks import with_callbacks
+from ..learning.callbacks import with_callbacks
 from ._base import BaseDistilled, check_targets
 from ._scores import ScoreRegressor
 

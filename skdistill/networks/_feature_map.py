@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import _torch as torch
-from .._rows import as_tensor
+from .._input.rows import as_tensor
 
 ROOT_OFFSET = 1e-6  # under the square root, whose slope at 0 is infinite
 

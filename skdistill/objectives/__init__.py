@@ -1,12 +1,13 @@
 """Distillation techniques: what the learnt rows are optimised for."""
 
+from ..batches.training_set import Batch, Sample, TrainingSet
 from .analytic_ridge import AnalyticRidge
-from .base import Context, Objective, Stage
+from .base import Objective
+from .context import Context, Stage
 from .distribution_matching import DistributionMatching
 from .feature_regression import FeatureRegression
 from .gradient_matching import GradientMatching
 from .kernel_ridge import KernelRidge
-from .training_set import Batch, Sample, TrainingSet
 from .trajectory_matching import TrajectoryMatching
 
 OBJECTIVES = {

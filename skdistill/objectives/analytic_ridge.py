@@ -20,10 +20,11 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from .. import _torch as torch
+from ..batches.training_set import Sample
 from ..support import Support
-from ._labels import cholesky_solve, label_system
-from .base import Context, Objective, Stage
-from .training_set import Sample
+from ._ridge.labels import cholesky_solve, label_system
+from .base import Objective
+from .context import Context, Stage
 
 
 class AnalyticRidge(Objective):

@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 
 from .. import _torch as torch
 from .._device import for_each_block
+from ..batches.training_set import Batch
 from ..support import Support
-from ._network_technique import NetworkTechnique
-from .base import Context, Stage
-from .training_set import Batch
+from ._networks.network_technique import NetworkTechnique
+from .context import Context, Stage
 
 STEPS = 1000
 ROWS_PER_CLASS = 256

@@ -21,9 +21,11 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from .. import _torch as torch
+from ..batches.stored_rows import as_array
+from ..batches.training_set import Batch, Sample, TrainingSet
 from ..kernels import Kernel
 from ..support import Support
-from ._features import (
+from ._networks.features import (
     FeatureRidge,
     Features,
     FrozenFeatures,
@@ -33,10 +35,9 @@ from ._features import (
     is_feature_map,
     solve_dual,
 )
-from ._pool import Pool, RandomPool, TrainedPool
-from ._stored_rows import as_array
-from .base import Context, Objective, Stage
-from .training_set import Batch, Sample, TrainingSet
+from ._networks.pool import Pool, RandomPool, TrainedPool
+from .base import Objective
+from .context import Context, Stage
 
 POOLS = ("random", "trained")
 LOSSES = ("auto", "squared_error", "cross_entropy")

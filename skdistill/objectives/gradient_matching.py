@@ -30,14 +30,14 @@ from typing import Any, ClassVar
 
 from .. import _torch as torch
 from .._device import for_each_block
+from ..batches.training_set import Batch
 from ..networks._architecture import Parameters
 from ..networks._training import Recipe, cross_entropy, descend
 from ..networks.augmentation import Draw
 from ..support import Support
-from ._class_gradients import DISTANCES, by_class, class_gradients
-from ._network_technique import NetworkTechnique
-from .base import Context, Stage
-from .training_set import Batch
+from ._networks.class_gradients import DISTANCES, by_class, class_gradients
+from ._networks.network_technique import NetworkTechnique
+from .context import Context, Stage
 
 STEPS = 1000
 ROWS_PER_CLASS = 256

@@ -18,15 +18,16 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from .. import _torch as torch
+from ..batches.training_set import BLOCK_ROWS, Batch, Sample, TrainingSet, score
 from ..kernels import KERNELS
 from ..support import Support
-from . import _gram
-from ._autograd import AutogradSteps
-from ._heads import CrossEntropy, SquaredError
-from ._labels import LabelSystem, cholesky_solve, label_system
-from ._rbf_steps import RBFSteps
-from .base import Context, Objective, Stage
-from .training_set import BLOCK_ROWS, Batch, Sample, TrainingSet, score
+from ._ridge import moments
+from ._ridge.autograd import AutogradSteps
+from ._ridge.heads import CrossEntropy, SquaredError
+from ._ridge.labels import LabelSystem, cholesky_solve, label_system
+from ._ridge.rbf_steps import RBFSteps
+from .base import Objective
+from .context import Context, Stage
 
 LOSSES = ("auto", "cross_entropy", "squared_error")
 SOLVE_STEPS = 600  # of variable projection, which for classes cross-entropy follows
@@ -108,7 +109,7 @@ class KernelRidge(Objective):
         self._stage = ""
         self._system: LabelSystem | None = None
         self._whole: Sample | None = None  # what the moments are of
-        self._moments: _gram.Moments | None = None
+        self._moments: moments.Moments | None = None
         self._smoothing, self._hits, self._seen = 0.0, 0.0, 0
         self._held_out_error: float | None = None
 
@@ -199,7 +200,7 @@ class KernelRidge(Objective):
         """See `Objective.begin`; cross-entropy starts from a label solve."""
         self._stage, self._hits, self._seen = stage.name, 0.0, 0
         if stage.batch_size is None and sample is not self._whole:
-            self._whole, self._moments = sample, _gram.moments(sample)
+            self._whole, self._moments = sample, moments.moments(sample)
         if stage.name != "dual":
             return support.to(stage.dtype)
         support = support.to(torch.float64)
@@ -243,10 +244,10 @@ class KernelRidge(Objective):
     def _of_moments(self, support: Support) -> tuple[Any, dict[str, Any]]:
         assert self._moments is not None  # made when the stage began
         if self._stage == "solve":
-            return _gram.solved(support, self._moments, float(support["ridge"]))
+            return moments.solved(support, self._moments, float(support["ridge"]))
         if self._stage == "subspace":
-            return _gram.subspace(support, self._moments, self._label_ridge)
-        return _gram.labelled(support, self._moments, self._label_ridge)
+            return moments.subspace(support, self._moments, self._label_ridge)
+        return moments.labelled(support, self._moments, self._label_ridge)
 
     def _with_head(self, support: Support, batch: Batch, weights: Any) -> tuple[Any, dict]:
         head: Any = SquaredError()
@@ -349,7 +350,7 @@ class KernelRidge(Objective):
 
     def _label_system(self, support: Support, sample: Sample) -> LabelSystem:
         if self._moments is not None and sample is self._whole:
-            return _gram.label_system(self._moments, support.rows)
+            return moments.label_system(self._moments, support.rows)
         K_SS = self._steps.support_kernel(support)
         return label_system(lambda rows: self._steps.kernel(rows, support), K_SS, sample)
 

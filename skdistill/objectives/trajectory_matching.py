@@ -25,16 +25,16 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from .. import _torch as torch
+from ..batches.feed import PROBED_ROWS
+from ..batches.training_set import Batch, Sample
 from ..networks._architecture import Parameters
 from ..networks._training import Recipe
 from ..networks.augmentation import draw_seed, make_augmentation, resolve_strategy
 from ..support import Support
-from ._experts import Experts, fingerprint, open_folder, train_experts
-from ._feed import PROBED_ROWS
-from ._network_technique import NetworkTechnique
-from ._students import Plan, Step, gradients_by_steps, unrolled_loss
-from .base import Context, Stage
-from .training_set import Batch, Sample
+from ._networks.experts import Experts, fingerprint, open_folder, train_experts
+from ._networks.network_technique import NetworkTechnique
+from ._networks.students import Plan, Step, gradients_by_steps, unrolled_loss
+from .context import Context, Stage
 
 STEPS = 1000
 BATCH_SIZE = 256  # real rows in a step of the experts

@@ -21,10 +21,10 @@ import scipy.sparse as sp
 
 from .. import _torch as torch
 from .._device import for_each_block, tile_rows
-from .._rows import Rows, Units
+from .._input.rows import Rows, Units
 from ..kernels.functions import Kernel
 from ..kernels.ridge import cholesky_with_jitter, ridge_for_effective_dimension
-from ..sampling import draw_pool
+from .draws import draw_pool
 from .scores import Scores
 
 EXACT_ROWS = 3000  # beyond it the n x n matrix and its factor cost more than the landmarks

@@ -16,8 +16,8 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 
 from .. import _torch as torch
 from .._device import for_each_block, one_blas_thread, tile_rows
-from .._rows import Rows, Units
-from ..sampling import draw_pool
+from .._input.rows import Rows, Units
+from .draws import draw_pool
 from .scores import Scores
 
 POOL_ROWS = (5000, 200)  # rows that k-means++ sees: at least, and for each cluster

@@ -16,10 +16,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from .._device import CPU_TILE_ELEMENTS
-from .._fit_weights import fit_weighted, weight_keyword
-from .._rows import Rows
-from .._targets import Target
-from ..sampling import draw_pool
+from .._input.fit_weights import fit_weighted, weight_keyword
+from .._input.rows import Rows
+from .._input.targets import Target
+from .draws import draw_pool
 from .scores import Scores
 
 PILOT_ROWS = 10_000  # rows that the reference model is fitted on

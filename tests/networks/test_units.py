@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skdistill._rows import Units
+from skdistill._input.rows import Units
 from skdistill.networks import _units
 
 SHAPE = (2, 3, 4)

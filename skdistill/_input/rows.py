@@ -1,0 +1,374 @@
+"""Rows as the scores see them: distinct, weighted, in an order that depends on their content only.
+
+Equal (x, y) rows are merged and their weights added before anything is scored or drawn, and rows
+of zero weight are dropped. A row of weight 2 and a row that stands twice are then the same thing,
+exactly, and shuffling the input changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import assert_all_finite
+
+from .. import _torch as torch
+from .._device import CPU_TILE_ELEMENTS, for_each_block
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: an odd number with well spread bits
+_HASH_ELEMENTS = 2**17  # hashed at a time: the words and their mixture stay in a core's cache
+_COMPARE_ROWS = 2**14  # rows compared at a time when hashes agree
+_SUM_ROWS = 2**12  # rows summed up in single precision before double precision takes over
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Distinct rows of positive weight. `X` is the caller's memory; nothing of it is copied.
+
+    Attributes
+    ----------
+    X : ndarray or csr_matrix of shape (n, d)
+        All rows, as given.
+    index : int64 ndarray of shape (u,)
+        Where each distinct row stands first in `X`.
+    weight : float64 ndarray of shape (u,)
+        Its weight, summed over its copies.
+    key : uint64 ndarray of shape (u,)
+        Hash of its content: a canonical order.
+    inverse : int64 ndarray of shape (n,) or None
+        Distinct row of each input row, -1 for zero weight; None where ``index`` is ``arange(n)``.
+    order : int64 ndarray of shape (u,) or None
+        Order of the keys, where it is known already.
+    """
+
+    X: Any
+    index: np.ndarray
+    weight: np.ndarray
+    key: np.ndarray
+    inverse: np.ndarray | None
+    order: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Float type that features are computed in."""
+        return float_type(self.X.dtype)
+
+    @property
+    def canonical(self) -> bool:
+        """Whether content alone settles the order of the rows: where they fit one tile."""
+        return len(self) * self.X.shape[1] <= CPU_TILE_ELEMENTS
+
+    def take(self, which: np.ndarray) -> Any:
+        """Features (k, d) of some distinct rows, in the float type of `X`; a copy."""
+        return self.X[self.index[which]].astype(self.dtype, copy=False)
+
+    def block(self, start: int, stop: int) -> Any:
+        """Raw features of distinct rows `start` to `stop`; a view where memory order allows."""
+        index = self.index[start:stop]
+        if len(index) and index[-1] - index[0] == len(index) - 1 and (np.diff(index) == 1).all():
+            return self.X[index[0] : index[-1] + 1]
+        return self.X[index]
+
+    def walk(
+        self,
+        strata: np.ndarray | None = None,
+        cell: np.ndarray | None = None,
+        rank: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Rows in the order of stratum, cell, rank and content, as far as given.
+
+        Cell (below 2^16), rank and the front of the hash share one 64-bit word, because one sort of
+        integers is several times faster than a lexicographic sort of columns.
+        """
+        if cell is None:
+            order = np.argsort(self.key) if self.order is None else self.order
+        else:
+            # The bits of non-negative floats order like the floats.
+            bits = np.ascontiguousarray(rank, dtype=np.float32).view(np.uint32)
+            word = cell.astype(np.uint64)
+            word <<= np.uint64(32)
+            word |= bits
+            word <<= np.uint64(16)
+            word |= self.key >> np.uint64(48)
+            order = np.argsort(word)
+            ordered = word[order]
+            if (ordered[1:] == ordered[:-1]).any():  # too many for the front of the hash
+                order = np.lexsort((self.key, word))
+        if strata is not None:
+            order = order[np.argsort(strata[order], kind="stable")]
+        return order
+
+    def split(self, scores: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
+        """Scores (u,) of distinct rows -> scores (n,) of input rows, shared out by weight."""
+        if self.inverse is None:
+            return scores
+        per_weight = np.append(scores / self.weight, 0.0)  # the last one serves index -1
+        split = per_weight[self.inverse]
+        return split if sample_weight is None else split * sample_weight
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Values (n,) of input rows -> (u,) of distinct rows."""
+        return values if self.inverse is None else values[self.index]
+
+
+@dataclass(frozen=True)
+class Units:
+    """Shift (d,) and factor (one, or (d,)) that bring features near the origin and to unit size.
+
+    CSR blocks are scaled only: a shift would fill them.
+    """
+
+    shift: np.ndarray
+    factor: float | np.ndarray = 1.0
+
+    def load(self, block: Any, dtype: Any, device: Any) -> Any:
+        """``(block - shift) * factor`` as a tensor of `dtype`; a scaled CSR matrix for CSR."""
+        if sp.issparse(block):
+            return block.astype(float_type(block.dtype), copy=False) * self.factor
+        tensor = as_tensor(block).to(device)
+        if not tensor.is_floating_point() or tensor.dtype == torch.float16:
+            tensor = tensor.to(torch.float32 if block.dtype == np.float16 else torch.float64)
+        shift = as_tensor(self.shift).to(tensor)
+        factor = as_tensor(np.asarray(self.factor, np.float64)).to(tensor)
+        return (tensor - shift).mul_(factor).to(dtype)
+
+    def convert(self, X: np.ndarray, dtype: Any) -> np.ndarray:
+        """``(X - shift) * factor`` as an array of `dtype`, computed in float64 block by block."""
+        out = np.empty(X.shape, dtype=dtype)
+
+        def work(start: int, stop: int) -> None:
+            out[start:stop] = (X[start:stop] - self.shift) * self.factor
+
+        for_each_block(work, len(X), max(1, CPU_TILE_ELEMENTS // max(1, X.shape[1])))
+        return out
+
+
+_SHARED_TYPES = (np.float64, np.float32, np.float16, np.uint8)  # what crosses to torch as it is
+
+
+def as_tensor(array: np.ndarray) -> Any:
+    """CPU tensor on the memory of an array, or of a copy where torch cannot share it."""
+    if array.dtype not in _SHARED_TYPES or not array.dtype.isnative:
+        array = array.astype(float_type(array.dtype))
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy(order="K")  # sums in another order would round differently
+    return torch.from_numpy(array)
+
+
+def check_two_dimensional(X: Any) -> None:
+    """Raise a ValueError that shows the reshape where rows are arrays themselves."""
+    shape: tuple[int, ...] = getattr(X, "shape", ())
+    if len(shape) > 2:
+        reshape = f"X.reshape({shape[0]}, {int(np.prod(shape[1:]))})"
+        if len(shape) == 4:
+            reshape += (
+                " and, where there is such a parameter, image_shape=(channels, height, width), "
+                "after X.transpose(0, 3, 1, 2) if the channels are last"
+            )
+        raise ValueError(
+            f"Found array with dim {len(shape)}: X of shape {tuple(shape)}, but rows must be "
+            f"vectors; pass {reshape}."
+        )
+
+
+def float_type(dtype: np.dtype) -> np.dtype:
+    """Float type of features: float32 for half and single precision, float64 for all others."""
+    return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)
+
+
+def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | None) -> Rows:
+    """Merge equal (x, y) rows, add their weights, drop rows of zero weight.
+
+    Rows are hashed (one pass over `X`) and only rows of equal hash are compared.
+
+    Parameters
+    ----------
+    X : ndarray or canonical csr_matrix of shape (n, d)
+    y : ndarray of shape (n,) or (n, q), numeric, or None
+    sample_weight : float64 ndarray of shape (n,), non-negative, or None
+
+    Returns
+    -------
+    Rows
+    """
+    n = X.shape[0]
+    key = row_hashes(X)
+    if y is not None:
+        key = key + row_hashes(y.reshape(n, -1).astype(np.float64), salt=1)
+    order = np.argsort(key)
+    ordered_key = key[order]
+    same = np.zeros(n, dtype=bool)  # is row order[i] equal to row order[i - 1]?
+    candidates = np.flatnonzero(ordered_key[1:] == ordered_key[:-1]) + 1
+    for chunk in np.array_split(candidates, len(candidates) // _COMPARE_ROWS + 1):
+        a, b = order[chunk - 1], order[chunk]
+        equal = _rows_equal(X, a, b)
+        same[chunk] = equal if y is None else equal & _rows_equal(y, a, b)
+
+    if not same.any() and (sample_weight is None or sample_weight.all()):
+        weight = np.ones(n) if sample_weight is None else sample_weight.astype(np.float64)
+        return _ordered(X, np.arange(n), weight, key, None, order)
+
+    group = np.empty(n, dtype=np.int64)
+    group[order] = np.cumsum(~same) - 1
+    weight = np.bincount(group, weights=sample_weight).astype(np.float64, copy=False)
+    first = np.full(len(weight), n, dtype=np.int64)
+    positive = np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight)
+    np.minimum.at(first, group[positive], positive)
+    kept = np.flatnonzero(weight > 0)
+    kept = kept[np.argsort(first[kept])]
+    number = np.full(len(weight), -1, dtype=np.int64)
+    number[kept] = np.arange(len(kept))
+    return _ordered(X, first[kept], weight[kept], key[first[kept]], number[group])
+
+
+def _ordered(
+    X: Any,
+    index: np.ndarray,
+    weight: np.ndarray,
+    key: np.ndarray,
+    inverse: np.ndarray | None,
+    order: np.ndarray | None = None,
+) -> Rows:
+    """Put few rows in canonical order; leave many in memory order, which reads faster.
+
+    Where all rows fit one tile, the order of the input then has no influence at all, not even
+    through rounding.
+    """
+    if len(index) * X.shape[1] > CPU_TILE_ELEMENTS:
+        return Rows(X, index, weight, key, inverse, order)
+    order = np.argsort(key, kind="stable")
+    if inverse is None:
+        inverse = np.arange(len(index))
+    number = np.empty(len(order) + 1, dtype=np.int64)
+    number[order] = np.arange(len(order))
+    number[-1] = -1
+    return Rows(X, index[order], weight[order], key[order], number[inverse])
+
+
+def row_hashes(X: Any, salt: int = 0) -> np.ndarray:
+    """64-bit hash of each row's values, in one pass.
+
+    Parameters
+    ----------
+    X : ndarray or canonical csr_matrix of shape (n, d)
+    salt : int
+        Tells the hashes of features from those of targets.
+
+    Returns
+    -------
+    uint64 ndarray of shape (n,)
+    """
+    n, d = X.shape
+    dtype = float_type(X.dtype)
+    rng = np.random.default_rng(salt)  # fixed: equal rows must hash alike in every process
+    multiplier = rng.integers(0, 2**63, d, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    if sp.issparse(X):
+        words = _mixed(_words(np.add(X.data, 0, dtype=dtype)))  # a zero mixes to zero
+        return sp.csr_matrix((words, X.indices, X.indptr), shape=X.shape) @ multiplier
+    hashes = np.empty(n, dtype=np.uint64)
+
+    def work(start: int, stop: int) -> None:
+        # Adding zero copies the block and turns -0.0 into 0.0, which compares equal to it.
+        words = _words(np.add(X[start:stop], 0, dtype=dtype, order="C"))
+        hashes[start:stop] = _mixed(words) @ multiplier[: words.shape[1]]
+
+    for_each_block(work, n, max(1, _HASH_ELEMENTS // max(1, d)), parallel=True)
+    return hashes
+
+
+def _words(values: np.ndarray) -> np.ndarray:
+    """Bits of floats as uint64; two neighbours of single precision share a word where they can."""
+    if values.dtype == np.float64 or (values.ndim == 2 and values.shape[1] % 2 == 0):
+        return values.view(np.uint64)
+    return values.view(np.uint32).astype(np.uint64)
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    # The low bits of round numbers are all zero, and a product keeps them zero: bring the high
+    # half of the product down, or the hash of small integers would use a few bits only.
+    words = words * _MIX
+    words ^= words >> np.uint64(32)
+    return words
+
+
+def _rows_equal(X: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if sp.issparse(X):
+        return np.asarray((X[a] != X[b]).sum(axis=1)).ravel() == 0
+    equal = X[a] == X[b]
+    return equal if equal.ndim == 1 else equal.all(axis=1)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Weighted mean (d,) and mean variance of the features, both float64."""
+
+    mean: np.ndarray
+    variance: float
+
+    @property
+    def scale(self) -> float:
+        """Root of the mean variance, 1 for constant data: the unit that float32 works in."""
+        return float(np.sqrt(self.variance)) or 1.0
+
+
+def weighted_moments(X: Any, sample_weight: np.ndarray | None) -> Moments:
+    """Weighted mean of each feature and ``X.var()`` in one pass, float64, no copy of `X`.
+
+    `variance` is that of all entries about their common mean, as ``gamma="scale"`` wants it.
+
+    Raises
+    ------
+    ValueError
+        If `X` holds NaN or infinity.
+    """
+    n, d = X.shape
+    if sp.issparse(X):
+        assert_all_finite(X.data, input_name="X")
+        weights = np.ones(n) if sample_weight is None else sample_weight
+        total = weights.sum()
+        mean = np.asarray(weights @ X).ravel() / total
+        square = float((weights @ X.multiply(X)).sum() / total) / d
+        return Moments(mean, max(0.0, square - float(mean.mean()) ** 2))
+    first, second, origin = _sums_about_origin(X, sample_weight, float_type(X.dtype))
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        assert_all_finite(X, input_name="X")
+    if not 1e-30 < second.max() < np.inf:  # the squares may have left the range of float32
+        first, second, origin = _sums_about_origin(X, sample_weight, np.dtype(np.float64))
+    mean = origin + first
+    second = second - first**2 + (mean - mean.mean()) ** 2
+    return Moments(mean, max(0.0, float(second.mean())))
+
+
+def _sums_about_origin(
+    X: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted means (d,) of ``X - origin`` and its square, and the origin (d,), all float64."""
+    n, d = X.shape
+    # A shift near the data keeps squares accurate; one row alone might be an outlier.
+    near = np.median(X[:: max(1, n // 32)].astype(np.float64), axis=0).astype(dtype)
+    origin = torch.from_numpy(near)
+    heaviest = 1.0 if sample_weight is None else sample_weight.max()
+    step = max(1, min(_SUM_ROWS, CPU_TILE_ELEMENTS // max(1, d)))
+    sums = np.empty((-(-n // step), 2, d))  # added up in this order, whoever computed them
+    totals = np.empty(len(sums))
+
+    def work(number: int, _: int) -> None:
+        start = number * step
+        block = as_tensor(X[start : start + step].astype(dtype, copy=False)) - origin
+        if sample_weight is None:
+            weight = torch.ones(len(block), dtype=block.dtype)
+        else:
+            relative = sample_weight[start : start + step] / heaviest
+            weight = torch.from_numpy(relative.astype(dtype, copy=False))
+        sums[number, 0] = (weight @ block).numpy()
+        sums[number, 1] = (weight @ block.square_()).numpy()
+        totals[number] = float(weight.sum(dtype=torch.float64))
+
+    for_each_block(work, len(sums), 1, parallel=True)
+    (first, second), total = sums.sum(0), totals.sum()
+    return first / total, second / total, near.astype(np.float64)

@@ -1,0 +1,1 @@
+"""Real rows as a technique sees them: tensors, drawn batch by batch."""

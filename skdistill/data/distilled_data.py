@@ -1,0 +1,360 @@
+"""The small data set that a distiller hands out: rows, labels and weights that travel together.
+
+A tuple would lose the weights or pass them as the wrong argument (``SGDClassifier.fit`` takes
+``coef_init`` third). :class:`DistilledData` has the names of ``fit``'s own parameters, so that
+``estimator.fit(**small)`` trains on the weighted rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from os import PathLike
+from typing import IO, Any
+
+import numpy as np
+
+from . import checks
+from .conversions import to_dataset, to_frame
+from .predictor import as_predictor_params, fit_predictor
+from .storage import read_npz, write_npz
+
+_PARTS = (
+    "X",
+    "y",
+    "sample_weight",
+    "targets",
+    "classes",
+    "indices",
+    "feature_names",
+    "predictor_params",
+)
+
+
+class DistilledData:
+    """A small weighted data set that stands for a large one.
+
+    ``LogisticRegression().fit(**small)`` trains on it: the object is a mapping with the keys
+    ``"X"``, ``"y"`` and ``"sample_weight"``. As in a pandas DataFrame, ``len(small)`` is the number
+    of rows while iteration gives the keys, which is why this is no ``collections.abc.Mapping``:
+    there the length would have to be 3. ``dict(small)`` and ``**small`` work.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or DataFrame of shape (n_rows, n_features)
+        The rows. A DataFrame is kept as it is; sparse formats other than CSR are converted to CSR,
+        anything else to an ndarray.
+
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
+        Labels or target values in the user's own type. Without them the mapping has no key
+        ``"y"``.
+
+    sample_weight : array-like of shape (n_rows,), default=None
+        Finite, non-negative weights. None gives each row the weight 1.
+
+    targets : array-like of shape (n_rows, n_targets), default=None
+        Learnt soft labels, one column per class or output; they may be negative.
+
+    classes : array-like of shape (n_classes,) or list of ndarray, default=None
+        All the classes of the data that the rows stand for, sorted, also those that no row here
+        has; a list with one array per output where `y` has several.
+
+    indices : array-like of shape (n_rows,), default=None
+        For selected rows, their positions in the data they were selected from.
+
+    feature_names : array-like of shape (n_features,), default=None
+        Names of the columns. None takes those of a DataFrame whose labels are all text.
+
+    predictor_params : mapping, default=None
+        What `make_predictor` needs to know of the kernel ridge predictor that the rows were learnt
+        for: `kernel`, `alpha` (the ridge) and `intercept` (n_targets,), and for
+
+        - "rbf", "mirror_rbf": `length_scale` (n_features,), infinite for features without
+          influence, and `n_odd` of the latter, the number of last features whose sign varies;
+        - "laplacian", "linear", "polynomial": `shift` and `factor` (n_features,), as the kernel
+          works on ``(X - shift) * factor``, and `gamma`, `degree`, `coef0` where the kernel has
+          them;
+
+        and, where it is known, `temperature`: ``softmax(outputs / temperature)`` are calibrated
+        probabilities of the classes.
+
+    Attributes
+    ----------
+    X : ndarray, CSR matrix or DataFrame of shape (n_rows, n_features)
+        The rows.
+
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs), or None
+        The labels or target values.
+
+    sample_weight : ndarray of shape (n_rows,), dtype float64
+        The weights.
+
+    targets : ndarray of shape (n_rows, n_targets), dtype float, or None
+        Learnt soft labels.
+
+    classes : ndarray of shape (n_classes,), list of ndarray, or None
+        The classes.
+
+    indices : ndarray of shape (n_rows,), dtype int, or None
+        Positions of selected rows.
+
+    feature_names : ndarray of shape (n_features,), dtype object, or None
+        Names of the columns.
+
+    predictor_params : dict or None
+        Parameters of the predictor that the rows were learnt for.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit the rows, or a weight is negative or not finite.
+    TypeError
+        If the weights, targets or indices are not numbers.
+
+    See Also
+    --------
+    DistilledClassifier : Trains any classifier on the small set of any distiller.
+    DistilledRegressor : Trains any regressor on the small set of any distiller.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skdistill import DistilledData
+    >>> small = DistilledData(
+    ...     [[0.0], [1.0], [3.0]], ["no", "no", "yes"], [10, 5, 2.5], classes=["no", "yes"]
+    ... )
+    >>> small
+    DistilledData(3 rows, 1 feature, 2 classes, total weight 17.5)
+    >>> list(small)
+    ['X', 'y', 'sample_weight']
+    >>> LogisticRegression().fit(**small).predict([[4.0]])
+    array(['yes'], dtype='<U3')
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        targets: Any = None,
+        classes: Any = None,
+        indices: Any = None,
+        feature_names: Any = None,
+        predictor_params: Any = None,
+    ) -> None:
+        self.X = checks.as_rows(X)
+        n_rows = self.X.shape[0]
+        self.y = checks.as_labels(y, n_rows)
+        self.sample_weight = checks.as_weights(sample_weight, n_rows)
+        self.targets = checks.as_targets(targets, n_rows)
+        self.classes = checks.as_classes(classes)
+        self.indices = checks.as_indices(indices, n_rows)
+        self.feature_names = checks.as_feature_names(feature_names, self.X)
+        self.predictor_params = as_predictor_params(predictor_params, self.X.shape[1])
+
+    # A mapping for `fit(**small)` ------------------------------------------------------------
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys ``"X"``, ``"y"`` (left out without labels) and ``"sample_weight"``.
+
+        Returns
+        -------
+        keys : tuple of str
+            In the order of ``fit``'s parameters.
+        """
+        return ("X", "sample_weight") if self.y is None else ("X", "y", "sample_weight")
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Return the keys with their values.
+
+        Returns
+        -------
+        items : list of (str, object)
+            As in a dict.
+        """
+        return [(key, self[key]) for key in self.keys()]
+
+    def __getitem__(self, key: str) -> Any:
+        if not (isinstance(key, str) and key in self.keys()):
+            raise KeyError(f"{key!r} is not one of the keys {self.keys()}; small.X holds the rows")
+        return getattr(self, key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return self.X.shape[0]
+
+    def __repr__(self) -> str:
+        n_rows, n_features = self.X.shape
+        parts = [checks.count(n_rows, "row"), checks.count(n_features, "feature")]
+        if self.y is not None and self.y.ndim == 2:
+            parts.append(checks.count(self.y.shape[1], "output"))
+        elif isinstance(self.classes, np.ndarray):
+            parts.append(checks.count(len(self.classes), "class", "classes"))
+        parts.append(f"total weight {self.sample_weight.sum():.10g}")
+        return f"DistilledData({', '.join(parts)})"
+
+    # Other forms -----------------------------------------------------------------------------
+
+    def to_pandas(
+        self, *, y_name: str | Sequence[str] = "y", weight_name: str = "sample_weight"
+    ) -> Any:
+        """Return one DataFrame with the features, the labels and the weights.
+
+        Parameters
+        ----------
+        y_name : str or sequence of str, default="y"
+            Name of the column of labels. Where `y` has several outputs: one name for each, or a
+            single one that is followed by the number of the output.
+
+        weight_name : str, default="sample_weight"
+            Name of the column of weights.
+
+        Returns
+        -------
+        frame : DataFrame of shape (n_rows, n_features + n_outputs + 1)
+            A copy. Rows that came as an array get their `indices` as index, where there are any,
+            and the names ``x0``, ``x1``, ... where there are no `feature_names`.
+
+        Raises
+        ------
+        ValueError
+            If a name is taken by a feature, or their number is wrong.
+        ImportError
+            If pandas is missing.
+
+        Examples
+        --------
+        >>> from skdistill import DistilledData
+        >>> DistilledData([[1, 2]], ["a"], [7], indices=[40]).to_pandas(y_name="kind")
+            x0  x1 kind  sample_weight
+        40   1   2    a            7.0
+        """
+        return to_frame(
+            self.X,
+            self.y,
+            self.sample_weight,
+            self.indices,
+            self.feature_names,
+            y_name,
+            weight_name,
+        )
+
+    def to_torch(self, *, dtype: Any = None) -> Any:
+        """Return the rows, labels and weights as a ``torch.utils.data.TensorDataset``.
+
+        Parameters
+        ----------
+        dtype : torch.dtype, default=None
+            Floating type of the features, the weights and real-valued labels. None is
+            ``torch.get_default_dtype()``, the type that torch gives new networks.
+
+        Returns
+        -------
+        dataset : torch.utils.data.TensorDataset
+            Of tensors X, y (left out without labels) and sample_weight. Sparse rows become dense.
+            Classes become their positions in `classes`, as int64; other labels are numbers of
+            type `dtype`.
+
+        Raises
+        ------
+        TypeError
+            If the features or labels are neither numbers nor labels with known `classes`.
+        ValueError
+            If `y` holds a label that is not in `classes`.
+
+        Examples
+        --------
+        >>> from skdistill import DistilledData
+        >>> small = DistilledData([[0.0], [1.0]], ["no", "yes"], classes=["no", "yes"])
+        >>> small.to_torch()[1]
+        (tensor([1.]), tensor(1), tensor(1.))
+        """
+        return to_dataset(self.X, self.y, self.sample_weight, self.classes, dtype)
+
+    def make_predictor(self) -> Any:
+        """Return the kernel ridge predictor that the rows were learnt for, in plain scikit-learn.
+
+        Returns
+        -------
+        model : sklearn.compose.TransformedTargetRegressor
+            Of :class:`~sklearn.kernel_ridge.KernelRidge`, fitted on `X` and `targets`. Its
+            ``predict(X)`` gives one column for each class, label or output.
+
+        Raises
+        ------
+        ValueError
+            If there are no `targets` or no `predictor_params`.
+
+        Notes
+        -----
+        For the RBF kernel this is ``KernelRidge(alpha=p["alpha"], kernel=RBF(p["length_scale"]))``
+        with `p` the `predictor_params` and ``RBF`` of `sklearn.gaussian_process.kernels`, fitted on
+        ``targets - p["intercept"]``; the intercept is added to what it predicts. For "mirror_rbf"
+        the same model, at twice the ridge, is fitted on the rows and their mirror images, the last
+        ``p["n_odd"]`` features with the other sign.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skdistill import DatasetDistiller
+        >>> X, y = load_iris(return_X_y=True)
+        >>> small = DatasetDistiller(9, max_iter=50, random_state=0).fit_distill(X, y)
+        >>> outputs = small.make_predictor().predict(X)
+        >>> bool((small.classes[outputs.argmax(axis=1)] == y).mean() > 0.9)
+        True
+        """
+        return fit_predictor(self.X, self.targets, self.predictor_params)
+
+    # Files -----------------------------------------------------------------------------------
+
+    def save(self, file: str | PathLike[str] | IO[bytes]) -> None:
+        """Write an npz file that :meth:`load` reads; it contains no pickle.
+
+        Parameters
+        ----------
+        file : str, path or binary file
+            Where to write, by convention a name that ends in ``.npz``. No suffix is added.
+
+        Raises
+        ------
+        TypeError
+            If a column or the labels have a type that cannot be stored without pickle.
+
+        Examples
+        --------
+        >>> from io import BytesIO
+        >>> from skdistill import DistilledData
+        >>> file = BytesIO()
+        >>> DistilledData([[1.5, 2.5]], [3.5]).save(file)
+        >>> _ = file.seek(0)
+        >>> DistilledData.load(file)
+        DistilledData(1 row, 2 features, total weight 1)
+        """
+        write_npz(file, {part: getattr(self, part) for part in _PARTS})
+
+    @classmethod
+    def load(cls, file: str | PathLike[str] | IO[bytes]) -> DistilledData:
+        """Read a file that :meth:`save` wrote.
+
+        Nothing in the file is executed: it is opened with ``allow_pickle=False``.
+
+        Parameters
+        ----------
+        file : str, path or binary file
+            What to read.
+
+        Returns
+        -------
+        small : DistilledData
+            With the rows, labels and names in the types they had.
+
+        Raises
+        ------
+        ValueError
+            If this is not a file of :meth:`save`, is damaged, or was written by a later version.
+        FileNotFoundError
+            If there is no such file.
+        """
+        return cls(**read_npz(file))

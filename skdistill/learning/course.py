@@ -1,0 +1,356 @@
+"""From real rows to learnt rows: coordinates, kernel start, training, last solve.
+
+Up to a few thousand rows are trained on several times, each time with another part held out, to
+learn where to stop; then once more on all of them. Of many rows one part is held out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import _torch as torch
+from ..batches.one_hot import OneHot, targets_at
+from ..batches.sampler import BatchSampler, balanced_weight
+from ..batches.training_set import TrainingSet
+from ..kernels.functions import Kernel
+from ..objectives.base import Objective
+from ..objectives.context import Context
+from ..support import Support
+from .calibration import fit_temperature
+from .coordinates import (
+    Coordinates,
+    plain_coordinates,
+    robust_coordinates,
+    unit_coordinates,
+)
+from .folds import train_in_folds
+from .held_out import held_out_parts
+from .kernel_search import FIT_ROWS, KernelStart, search_rbf
+from .problem import Learnt, Problem, Settings
+from .starts import Start
+from .trainer import Trainer, TrainingResult, finish, train
+
+FEW_STEPS = 1200  # for classes: each part is trained on, and more steps gain little there
+SUMMARY_ROWS = 10_000  # rows that centre, scale and directions are taken from
+WIDE = 128  # features beyond which directions, and one common unit, are tried
+EXPLAINED = 0.975
+RIDGES = {"few": (1e-6, 1e-5, 1e-4, 1e-3), "many": (1e-7, 1e-5, 1e-3)}
+SAFE = KernelStart(-math.inf, 1.0, 1e-5)  # without held-out rows: typical distance, some ridge
+
+
+StartFunction = Callable[[TrainingSet, Coordinates, float], Start]
+LossFunction = Callable[[Any, float, Any, Any], Any]
+
+
+def learn(
+    problem: Problem,
+    settings: Settings,
+    make_objective: Callable[[], Objective],
+    make_start: StartFunction,
+    losses: LossFunction,
+    dtype: np.dtype,
+) -> Learnt:
+    """Learn rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    settings : Settings
+    make_objective : callable
+        Fresh copy of the technique.
+    make_start : callable
+        Training set, coordinates and gamma -> `Start`.
+    losses : callable
+        Outputs (k, q), temperature, targets (k, q) and codes (k,) -> losses (k,) of rows.
+    dtype : dtype
+        Of the rows handed out: they are rounded to it before the last solve.
+
+    Returns
+    -------
+    Learnt
+    """
+    technique = make_objective()
+    splits = held_out_parts(
+        len(problem),
+        problem.n_support,
+        settings,
+        problem.generator,
+        several=technique.folds and problem.kind != "none",
+    )
+    if not technique.keeps_best:
+        splits = []
+    if technique.unit_features:
+        coordinates, start = _unit_features(problem, settings)
+    else:
+        coordinates, start = _coordinates_and_scale(problem, settings, splits)
+    kernel = replace(problem.kernel, gamma=start.gamma) if problem.search else problem.kernel
+    kernel = replace(kernel, gamma=kernel.gamma / coordinates.length**2)
+    hold = problem.hold if technique.unit_features else problem.load
+    data = _training_set(problem, partial(hold, coordinates), splits)
+    few = len(splits) != 1 and technique.folds
+    fixed = RIDGES["few" if few else "many"]
+    ridges = (start.ridge, *(r for r in fixed if r != start.ridge)) if few else fixed
+    if not splits:
+        ridges = (start.ridge,)
+    context = Context(
+        problem.kind,
+        problem.n_support,
+        coordinates.width,
+        1 if problem.targets is None else problem.targets.shape[1],
+        kernel,
+        problem.generator,
+        problem.device,
+        learn_labels=settings.learn_labels,
+        learn_kernel=settings.learn_kernel,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        ridges=ridges,
+        several_parts=len(splits) > 1,
+        image_shape=problem.image_shape,
+    )
+    if few and settings.options.max_iter is None and problem.kind == "classes":
+        settings = replace(settings, options=replace(settings.options, max_iter=FEW_STEPS))
+    runner = _Runner(data, coordinates, context, settings, make_objective, make_start, losses)
+    objective, result = runner.run(splits)
+    support = result.support
+    # What is handed out is what the last solve sees: rounded rows, at their own coordinates.
+    handed = coordinates.restore(objective.rows(support)).astype(dtype)
+    _set_rows(support, coordinates.load(handed, support.rows.dtype, problem.device))
+    support = finish(objective, result, data, data.weight)
+    if not objective.needs_steps:  # solved rows are known only now
+        handed = coordinates.restore(objective.rows(support)).astype(dtype)
+    return _in_user_units(handed, objective, support, coordinates, kernel, result)
+
+
+def _coordinates_and_scale(
+    problem: Problem, settings: Settings, splits: list[tuple[Any, Any]]
+) -> tuple[Coordinates, KernelStart]:
+    """Choose coordinates, and the kernel's start in them, by label solves on held-out rows."""
+    n_features = problem.X.shape[1]
+    if not settings.standardize:
+        candidates = [plain_coordinates(n_features)]
+    else:
+        sample, weight = _summary(problem)
+        rbf_wide = problem.kernel.name == "rbf" and n_features > WIDE
+        explained = EXPLAINED if rbf_wide else None
+        candidates = [
+            robust_coordinates(sample, weight, per_feature=unit, explained=explained)
+            for unit in ((True, False) if rbf_wide and splits else (True,))
+        ]
+        if n_odd := problem.kernel.n_odd:  # only about 0 does a change of sign stay one
+            even = np.arange(n_features) < n_features - n_odd
+            candidates = [replace(c, center=np.where(even, c.center, 0)) for c in candidates]
+    if not (problem.search and splits and problem.kind != "none"):
+        return candidates[0], replace(SAFE, gamma=problem.kernel.gamma)
+    found = []
+    for coordinates in candidates:
+        index = torch.unique(torch.cat([torch.cat([a[:FIT_ROWS], b]) for a, b in splits]))
+        place = torch.full((len(problem),), -1, device=problem.device)
+        place[index] = torch.arange(len(index), device=problem.device)
+        Z = problem.load(coordinates, index)
+        data = TrainingSet(Z, problem.targets[index], problem.weight[index])
+        parts = [(place[a[:FIT_ROWS]], place[b]) for a, b in splits]
+        n_odd = problem.kernel.n_odd
+        start = search_rbf(data, parts, problem.n_support, problem.kind, n_odd=n_odd)
+        found.append((start, coordinates))
+    start, coordinates = max(found, key=lambda item: item[0].score)
+    return coordinates, start
+
+
+def _training_set(
+    problem: Problem, load: Callable[..., Any], splits: list[tuple[Any, Any]]
+) -> TrainingSet:
+    """All rows in coordinates. A single held-out part comes last: both parts are views then."""
+    if len(splits) != 1:
+        rows = load()
+        return TrainingSet(rows, problem.targets, problem.weight, problem.codes)
+    order = torch.cat(splits[0])
+    rows = load(order)
+    targets = targets_at(problem.targets, order)
+    codes = targets.codes if isinstance(targets, OneHot) else None  # held once
+    return TrainingSet(rows, targets, problem.weight[order], codes)
+
+
+def _unit_features(problem: Problem, settings: Settings) -> tuple[Coordinates, KernelStart]:
+    """Coordinates for networks; the kernel, which such techniques do not learn, as it stands.
+
+    They do not depend on chance: networks trained on these rows serve fits with other seeds too.
+    """
+    n = len(problem)
+    if settings.standardize:
+        index = torch.from_numpy(np.linspace(0, n - 1, min(n, SUMMARY_ROWS)).astype(np.int64))
+        weight = problem.weight.cpu()[index].numpy()
+        coordinates = unit_coordinates(problem.sample(index), weight, problem.image_shape)
+    else:
+        coordinates = plain_coordinates(problem.X.shape[1])
+    return coordinates, replace(SAFE, gamma=problem.kernel.gamma)
+
+
+def _summary(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that say how features are distributed, and their weights."""
+    order = torch.randperm(len(problem), generator=problem.generator, device=problem.device)
+    index = order[:SUMMARY_ROWS]
+    return problem.sample(index), problem.weight[index].cpu().numpy()
+
+
+class _Runner:
+    """Trains with what all held-out parts share."""
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        coordinates: Coordinates,
+        context: Context,
+        settings: Settings,
+        make_objective: Callable[[], Objective],
+        make_start: StartFunction,
+        losses: LossFunction,
+    ) -> None:
+        self.data = data
+        self.coordinates = coordinates
+        self.context = context
+        self.settings = settings
+        self.make_objective = make_objective
+        self.make_start = make_start
+        self.losses = losses
+
+    def run(self, splits: list[tuple[Any, Any]]) -> tuple[Objective, TrainingResult]:
+        """Train with one part held out, with several in turn, or with none."""
+        if len(splits) == 1:
+            end = len(splits[0][0])  # no copies: held-out rows are the last ones
+            trainer = self._trainer(
+                self.data.subset(slice(end)), self.data.subset(slice(end, None))
+            )
+            result = train(trainer)
+            if self.data.codes is not None and trainer.objective.needs_steps:
+                choice = None if result.best is None else result.best.choice
+                try:
+                    result.held_out = [trainer.held_out_outputs(choice)]
+                except KeyboardInterrupt:
+                    result.status = "interrupted"
+            return trainer.objective, result
+        trainer = self._trainer(self.data, None)
+        if not splits or not trainer.stages():
+            return trainer.objective, train(trainer)
+        parts = [
+            self._trainer(self.data.subset(index), self.data.subset(held_out), in_folds=True)
+            for index, held_out in splits
+        ]
+        result = train_in_folds(trainer, parts)
+        if result.status == "interrupted" and result.best is None:
+            # What the first part has found so far is better than the start.
+            trainer = parts[0]
+            trainer.interrupt()
+            result = trainer.finished()
+        result.n_iter = max(part.result.n_iter for part in [trainer, *parts])
+        result.loss_curve = result.loss_curve or parts[0].finished().loss_curve
+        return trainer.objective, result
+
+    def _trainer(
+        self, data: TrainingSet, held_out: TrainingSet | None, *, in_folds: bool = False
+    ) -> Trainer:
+        objective = self.make_objective()
+        objective.setup(self.context)
+        start = self.make_start(data, self.coordinates, self.context.kernel.gamma)
+        support = _start_support(objective, start, self.coordinates, self.context)
+        settings = self.settings
+        balance = settings.balance and data.codes is not None
+        sampler = BatchSampler(
+            balanced_weight(data.weight, data.codes) if balance else data.weight,
+            self.context.generator,
+            importance=settings.importance,
+            mixing=settings.mixing,
+            reweight=settings.reweight,
+            groups=data.codes if balance else None,
+        )
+
+        def losses(outputs: Any, temperature: float, index: Any) -> Any:
+            codes = None if data.codes is None else data.codes[index]
+            return self.losses(outputs, temperature, data.targets[index], codes)
+
+        return Trainer(
+            objective,
+            support,
+            data,
+            sampler,
+            replace(settings.options, adapt=not in_folds),
+            held_out=held_out,
+            losses=None if data.targets is None else losses,
+            keep_all=in_folds,
+        )
+
+
+def _start_support(
+    objective: Objective, start: Start, coordinates: Coordinates, context: Context
+) -> Support:
+    rows = start.rows.double()
+    if coordinates.basis is not None:
+        rows = rows.clone()
+        rows[:, coordinates.free :] = 0  # learnt rows lie in the span
+    per_feature = coordinates.basis is None and rows.shape[1] <= WIDE
+    width = rows.shape[1] if per_feature else 1
+    targets = None if start.targets is None else start.targets.double()
+    scale = rows.new_full((width,), math.sqrt(context.kernel.gamma))
+    support = objective.start(rows, targets, scale)
+    support.free = coordinates.free if coordinates.basis is not None else None
+    return support
+
+
+def _set_rows(support: Support, rows: Any) -> None:
+    """Put rows in coordinates into a support, in the technique's own units."""
+    scale = support.extra.get("log_scale")
+    support.rows = rows if scale is None else rows * scale.exp()
+
+
+def _in_user_units(
+    handed: np.ndarray,
+    objective: Objective,
+    support: Support,
+    coordinates: Coordinates,
+    kernel: Kernel,
+    result: TrainingResult,
+) -> Learnt:
+    unit = np.where(np.isfinite(coordinates.scale), 1 / coordinates.scale, 0.0)
+    log_scale = support.extra.get("log_scale")
+    if log_scale is not None:
+        # exp(-|s (z_x - z_v)|^2): the scales go into the factor, gamma becomes 1.
+        scale = log_scale.double().exp().cpu().numpy()
+        unit = unit * scale
+        kernel = replace(kernel, gamma=1.0)
+
+    def found(name: str) -> np.ndarray | None:
+        value = support.extra.get(name)
+        return None if value is None else value.double().cpu().numpy()
+
+    labels = None if support.labels is None else support.labels.double().cpu().numpy()
+    return Learnt(
+        handed,
+        found("dual"),
+        found("intercept"),
+        labels,
+        kernel,
+        coordinates.center,
+        unit,
+        _calibrated(objective.temperature(support), result),
+        result,
+        objective.learnt_parameters(support),
+        objective.stored_predictor(support),
+    )
+
+
+def _calibrated(temperature: float, result: TrainingResult) -> float | None:
+    """Correct a temperature by held-out rows; None without such rows or with useless outputs."""
+    if not result.held_out:
+        return None
+    outputs, targets, weight = (
+        torch.cat(part).double().cpu().numpy() for part in zip(*result.held_out, strict=True)
+    )
+    if not np.isfinite(outputs).all():
+        return None
+    return temperature * fit_temperature(outputs, targets, weight)

@@ -1,0 +1,221 @@
+"""Where learnt rows start: real rows drawn by some importance, or the centres of clusters.
+
+Everything here works in coordinates. With classes every class gets rows of its own, in proportion
+to its weight or as many as any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+from .. import _torch as torch
+from .._input.rows import row_hashes
+from ..batches.training_set import TrainingSet
+from ..sensitivity.draws import inclusion_probabilities
+
+CLUSTER_ROWS = 20_000  # rows that k-means sees of a class, or of all without classes
+
+
+@dataclass(frozen=True)
+class Start:
+    """Rows (m, width), targets (m, q) or None, and the index (m,) of real rows or None."""
+
+    rows: Any
+    targets: Any
+    index: Any = None
+
+
+def class_budgets(weight: np.ndarray, budget: int, balance: bool) -> np.ndarray:
+    """Rows for each class, at least one, that add up to `budget`.
+
+    Parameters
+    ----------
+    weight : float64 ndarray of shape (c,), positive
+        Total weight of each class.
+    budget : int
+    balance : bool
+        As many rows for each class; else in proportion to the weights.
+
+    Returns
+    -------
+    int64 ndarray of shape (c,)
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows than classes.
+    """
+    n_classes = len(weight)
+    if budget < n_classes:
+        raise ValueError(
+            f"n_samples={budget} is fewer than the {n_classes} classes in y; use n_samples of at "
+            f"least {n_classes}."
+        )
+    share = np.full(n_classes, 1 / n_classes) if balance else weight / weight.sum()
+    # One row for each, and the rest by largest remainder: what is owed beyond the first row.
+    owed = np.maximum(share * budget - 1, 0)
+    rest = budget - n_classes
+    owed = owed * (rest / owed.sum()) if owed.sum() > 0 else np.zeros(n_classes)
+    counts = np.floor(owed + 1e-9).astype(np.int64)
+    order = np.argsort(-(owed - counts), kind="stable")
+    counts[order[: rest - counts.sum()]] += 1
+    return counts + 1
+
+
+def drawn_start(
+    data: TrainingSet,
+    importance: np.ndarray,
+    budget: int,
+    rng: np.random.RandomState,
+    *,
+    balance: bool = False,
+) -> Start:
+    """Real rows, drawn without repetition in proportion to an importance.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    importance : float64 ndarray of shape (n,)
+        Non-negative: weights for a uniform start, sensitivities for another.
+    budget : int
+        At most n.
+    rng : RandomState
+    balance : bool
+        As many rows for each class.
+
+    Returns
+    -------
+    Start
+    """
+    chosen = []
+    for members, count in _groups(data, budget, balance):
+        order = rng.permutation(members)
+        held = importance[order]
+        if not (np.isfinite(held).all() and held.sum() > 0):
+            held = np.ones(len(order))
+        # A class may hold fewer rows than its share of the budget: its rows are then repeated.
+        whole, count = divmod(count, len(order))
+        chosen.extend([order] * whole)
+        if count:
+            chosen.append(order[_systematic(inclusion_probabilities(held, count), count, rng)])
+    index = torch.from_numpy(np.concatenate(chosen)).to(data.rows.device)
+    targets = None if data.targets is None else data.targets[index]
+    return Start(data.rows[index], targets, index)
+
+
+def kmeans_start(
+    data: TrainingSet, budget: int, rng: np.random.RandomState, *, balance: bool = False
+) -> Start:
+    """Centres of weighted k-means: within each class, or over features and numbers together.
+
+    Numbers, in standard deviations, count in the distance as one more feature each: a cluster then
+    holds rows that lie together and have about the same target. Its seeds are then random rows and
+    not k-means++, whose far apart seeds spend many centres on rows that lie alone. The target of a
+    centre is the mean of its cluster's. Means vary less than rows do, the less the fewer there are,
+    and what is trained from rows that crowd together falls behind: each centre is moved away from
+    the middle of all rows to the distance that the rows of its cluster have from there.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        Features and numbers of about size 1. A weighted sample will do: see
+        `skdistill.sensitivity`.
+    budget : int
+        At most n.
+    rng : RandomState
+    balance : bool
+        As many centres for each class.
+
+    Returns
+    -------
+    Start
+    """
+    rows, width = data.rows, data.rows.shape[1]
+    weight = data.weight.double().cpu().numpy()
+    centres, values = [], []
+    for members, count in _groups(data, budget, balance):
+        if len(members) > CLUSTER_ROWS:
+            members = rng.choice(members, CLUSTER_ROWS, replace=False)
+        index, targets = torch.from_numpy(members).to(rows.device), None
+        if data.targets is not None:
+            targets = data.targets[index].double().cpu().numpy()
+        features = rows[index].double().cpu().numpy()
+        numbers = targets if data.codes is None else None
+        points, seeds = features, "k-means++"
+        if numbers is not None:
+            points, seeds = np.hstack([features, numbers]), "random"
+        held = weight[members]
+        centre, label = _clusters(points, held, count, rng, seeds)
+        centre = centre[:, :width]
+        if numbers is not None:
+            centre = _at_their_distance(centre, label, features, held)
+        centres.append(centre)
+        if targets is not None:
+            mass = np.bincount(label, weights=held, minlength=len(centre))
+            sums = np.zeros((len(centre), targets.shape[1]))
+            np.add.at(sums, label, targets * held[:, None])
+            values.append(sums / np.where(mass > 0, mass, 1.0)[:, None])
+    found = torch.from_numpy(np.concatenate(centres)).to(rows.device, rows.dtype)
+    if data.targets is None:
+        return Start(found, None)
+    means = torch.from_numpy(np.concatenate(values)).to(data.rows.device)
+    return Start(found, means)
+
+
+def _groups(data: TrainingSet, budget: int, balance: bool) -> list[tuple[np.ndarray, int]]:
+    """Row numbers of each class and its share of the budget; one group without classes."""
+    if data.codes is None:
+        return [(np.arange(len(data)), budget)]
+    codes = data.codes.cpu().numpy()
+    weight = data.weight.double().cpu().numpy()
+    present, codes = np.unique(codes, return_inverse=True)
+    counts = class_budgets(np.bincount(codes, weights=weight), budget, balance)
+    return [(np.flatnonzero(codes == c), int(counts[c])) for c in range(len(present))]
+
+
+def _systematic(p: np.ndarray, count: int, rng: np.random.RandomState) -> np.ndarray:
+    """Exactly `count` positions, each with its inclusion probability."""
+    ends = np.cumsum(p)
+    points = (np.arange(count) + rng.uniform()) * (ends[-1] / count)
+    return np.minimum(np.searchsorted(ends, points, side="right"), len(p) - 1)
+
+
+def _clusters(
+    rows: np.ndarray, weight: np.ndarray, count: int, rng: np.random.RandomState, seeds: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (count, width) and the cluster of each row; few rows are their own centres.
+
+    The rows are worked on in place.
+    """
+    # Sorting whole rows would take several copies of them; sorting their hashes takes none.
+    if len(np.unique(row_hashes(rows))) <= count:
+        distinct, label = np.unique(rows, axis=0, return_inverse=True)
+        repeats = np.arange(count) % len(distinct)  # equal centres move apart in training
+        return distinct[repeats], label.ravel()
+    model = KMeans(count, init=seeds, n_init=1, max_iter=50, copy_x=False, random_state=rng)
+    model.fit(rows, sample_weight=weight)
+    return model.cluster_centers_, model.labels_
+
+
+def _at_their_distance(
+    centres: np.ndarray, label: np.ndarray, rows: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Centres (k, d) moved straight away from the middle of the rows (n, d).
+
+    Each comes to the distance (root mean square) that the rows of its own cluster have: all
+    together vary as the rows do, and none lies farther out than the farthest row of its cluster.
+    """
+    middle = np.average(rows, axis=0, weights=weight)
+    mass = np.bincount(label, weights=weight, minlength=len(centres))
+    squares = weight * np.square(rows - middle).sum(1)
+    wanted = np.bincount(label, weights=squares, minlength=len(centres)) / np.where(mass, mass, 1)
+    away = centres - middle
+    found = np.square(away).sum(1)
+    # A centre in the middle has nowhere to go; one that repeats another has no rows of its own.
+    moves = (mass > 0) & (found > 1e-12 * wanted)
+    factor = np.sqrt(np.divide(wanted, found, out=np.ones_like(found), where=moves))
+    return middle + away * factor[:, None]

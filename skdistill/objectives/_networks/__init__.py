@@ -1,0 +1,1 @@
+"""What the techniques over networks share."""
