@@ -15,13 +15,12 @@ With `--cells` every score is appended to a file, and a run that was broken off 
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from _cells import Cells, add_option
 from _report import mean_and_error, parser, plt, save
 from sklearn.exceptions import ConvergenceWarning
 from techniques import SHAPES, read, split
@@ -170,27 +169,21 @@ def picture(cells: dict):
 def main() -> None:
     options = parser(__doc__)
     options.set_defaults(seeds=3)
-    options.add_argument("--cells", type=Path, help="file of scores to append to and go on from")
+    add_option(options)
     args = options.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    done: dict = {}  # (problem, pool) -> steps; (problem, pool, batches, seed) -> scores, seconds
-    if args.cells is not None and args.cells.exists():
-        for line in args.cells.read_text().splitlines():
-            key, values = json.loads(line)
-            done[tuple(key)] = values
+    # (problem, pool) -> steps; (problem, pool, batches, seed) -> scores, seconds
+    done = Cells(args.cells)
 
-    def keep(key: tuple, values: list[float]) -> None:
-        done[key] = values
+    def keep(key: tuple, *values: float) -> None:
         print(key, [round(v, 2) for v in values], flush=True)
-        if args.cells is not None:
-            with args.cells.open("a") as file:
-                file.write(json.dumps([key, values]) + "\n")
+        done.keep(key, *values)
 
     for problem in PROBLEMS:
         found = read(problem.data, args.data)
         for pool in POOLS:
             if (problem.name, pool) not in done:
-                keep((problem.name, pool), [steps_for(problem, pool, found)])
+                keep((problem.name, pool), steps_for(problem, pool, found))
         for seed in range(args.seeds):
             parts = split(found, problem.rows, seed, "validation")
             for pool in POOLS:
@@ -199,7 +192,7 @@ def main() -> None:
                     key = (problem.name, pool, batches, seed)
                     if key not in done:
                         distiller, seconds = fit(problem, pool, batches, steps, seed, *parts[:2])
-                        keep(key, [*scored(distiller, problem, seed, parts), seconds])
+                        keep(key, *scored(distiller, problem, seed, parts), seconds)
     header = ["data", "pool", "batches", "steps", "CPU s"]
     for score in SCORES:
         header += [score, f"{score}: to uniform"]

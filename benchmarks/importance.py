@@ -13,12 +13,12 @@ interval, by Student's t for their number of seeds, leaves out zero.
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
+from _cells import Cells, add_option
 from _report import load_table, mean_and_error, parser, plt, save
 from scipy import stats
 from sklearn.datasets import fetch_openml
@@ -36,20 +36,26 @@ BATCHES = {
     "reweighted": {"batch_sampling": "importance", "reweight": True},
 }
 TABLES = {  # learnt rows; the first group holds rows of unequal worth
-    "rare modes, classes": (20, 50, 200),
-    "letter, geometric classes": (50,),
-    "rare modes, numbers": (20, 50),
-    "heavy tails": (20, 50),
+    "rare_mode_classes": (20, 50, 200),
+    "letter_geometric": (50,),
+    "rare_mode_numbers": (20, 50),
+    "heavy_tails": (20, 50),
     "california_housing": (20, 50, 200),
     "friedman": (20, 50),
     "letter": (50,),
     "digits": (20,),
     "mnist": (10, 50),
 }
-BALANCED = ("rare modes, classes", "letter, geometric classes")
+TITLES = {
+    "rare_mode_classes": "rare modes, classes",
+    "letter_geometric": "letter, geometric classes",
+    "rare_mode_numbers": "rare modes, numbers",
+    "heavy_tails": "heavy tails",
+}
+BALANCED = ("rare_mode_classes", "letter_geometric")
 CLASSES = {  # their number; the other tables have numbers to predict
-    "rare modes, classes": 10,
-    "letter, geometric classes": 26,
+    "rare_mode_classes": 10,
+    "letter_geometric": 26,
     "letter": 26,
     "digits": 10,
     "mnist": 10,
@@ -87,10 +93,15 @@ def heavy_tails(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
 
 
 MADE = {
-    "rare modes, classes": rare_mode_classes,
-    "rare modes, numbers": rare_mode_numbers,
-    "heavy tails": heavy_tails,
+    "rare_mode_classes": rare_mode_classes,
+    "rare_mode_numbers": rare_mode_numbers,
+    "heavy_tails": heavy_tails,
 }
+
+
+def title(table: str) -> str:
+    """Name of a table for readers."""
+    return TITLES.get(table, table)
 
 
 def read(table: str, folder: Path, seed: int) -> list[np.ndarray]:
@@ -101,8 +112,8 @@ def read(table: str, folder: Path, seed: int) -> list[np.ndarray]:
     elif table == "mnist":
         X, y = mnist(folder)
     else:
-        X, y = load_table(table.split(",")[0], folder)
-    if table == "letter, geometric classes":
+        X, y = load_table(table.removesuffix("_geometric"), folder)
+    if table == "letter_geometric":
         codes = np.unique(y, return_inverse=True)[1]
         keep = np.random.default_rng(0).random(len(y)) < 0.85**codes
         X, y = X[keep], y[keep]
@@ -146,22 +157,22 @@ def first_width(X: np.ndarray, y: np.ndarray, m: int, seed: int) -> float | str:
     return float(np.median(unit[varies] / found[varies]) ** 2)
 
 
-def run_seed(table: str, m: int, seed: int, args, done: dict, keep) -> None:
-    """Score all starts, batches and numbers of steps of one seed; `keep` is called with each."""
+def run_seed(table: str, m: int, seed: int, args, cells: Cells) -> None:
+    """Score all starts, batches and numbers of steps of one seed."""
     wanted = [
         (table, m, seed, start, batches, n)
         for start in args.starts
         for n in args.steps
         for batches in (BATCHES if n else ("none",))
     ]
-    if all(key in done for key in wanted):
+    if all(key in cells for key in wanted):
         return
     X, X_test, y, y_test = read(table, args.data, seed)
     shared = {"gamma": first_width(X, y, m, seed), "random_state": seed}
     starts: dict[str, DatasetDistiller] = {}
     for key in wanted:
         *_, start, batches, n = key
-        if key in done:
+        if key in cells:
             continue
         if start not in starts:
             model = DatasetDistiller(m, init=start, max_iter=0, **shared).fit(X, y)
@@ -171,7 +182,8 @@ def run_seed(table: str, m: int, seed: int, args, done: dict, keep) -> None:
         if n:
             options = BATCHES[batches] | shared
             model = DatasetDistiller(m, init=model.distilled_, max_iter=n, **options).fit(X, y)
-        keep(key, test_score(model, table, X_test, y_test), time.process_time() - began)
+        score = test_score(model, table, X_test, y_test)
+        cells.keep(key, score, round(time.process_time() - began, 3))
 
 
 def mean_and_reach(differences: np.ndarray) -> tuple[float, float]:
@@ -231,7 +243,7 @@ def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list
     for table in tables:
         for m in TABLES[table]:
             for n in steps:
-                row, counts = [table, m, n], set()
+                row, counts = [title(table), m, n], set()
                 for start in STARTS:
                     for batches in BATCHES:
                         plain = "uniform" if n else "none"
@@ -276,7 +288,9 @@ def picture(done: dict, tables: list[str], steps: list[int], seeds: int):
             axis.errorbar(mean, place, xerr=reach, fmt="os"[k], color=f"C{k}", label=batches)
         axis.axvline(0, color="0.7", zorder=0)
         axis.set_title(f"{n} steps")
-        axis.set_yticks([-i for i in range(len(labels))], [f"{t}, m = {m}" for t, m in labels])
+        axis.set_yticks(
+            [-i for i in range(len(labels))], [f"{title(t)}, m = {m}" for t, m in labels]
+        )
         axis.set_xlabel("gain in score (95 % interval)")
         axis.set_xscale("symlog", linthresh=0.01)
         axis.tick_params(axis="x", labelsize=7)
@@ -290,32 +304,23 @@ def main() -> None:
     options.add_argument("--steps", nargs="+", type=int, default=[0, 30, 100, 300])
     options.add_argument("--starts", nargs="+", default=list(STARTS), choices=STARTS)
     options.add_argument("--rows", nargs="+", type=int, help="of the numbers of learnt rows")
-    options.add_argument("--cells", type=Path, help="file of scores to append to and go on from")
+    add_option(options)
     options.add_argument("--summarise", action="store_true", help="what --cells holds; no fits")
     args = options.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)  # short runs may not beat their start
-    done: dict = {}  # (table, m, seed, start, batches, steps) -> score
-    if args.cells is not None and args.cells.exists():
-        lines = args.cells.read_text().splitlines()
-        done = {tuple(key): score for key, score, _ in map(json.loads, lines)}
-
-    def keep(key, score, seconds) -> None:
-        done[key] = score
-        if args.cells is not None:
-            with args.cells.open("a") as file:
-                file.write(json.dumps([key, score, round(seconds, 3)]) + "\n")
-
+    cells = Cells(args.cells)  # (table, m, seed, start, batches, steps) -> score, seconds
     for table in args.tables:
         for m in TABLES[table]:
             if args.summarise or (args.rows is not None and m not in args.rows):
                 continue
             for seed in range(args.seeds):
                 began = time.process_time()
-                run_seed(table, m, seed, args, done, keep)
+                run_seed(table, m, seed, args, cells)
                 used = time.process_time() - began
-                print(f"{table}, m = {m}, seed {seed}: {used:.1f} s of CPU time", flush=True)
+                print(f"{title(table)}, m = {m}, seed {seed}: {used:.1f} s of CPU time", flush=True)
     header = ["table", "m", "steps", "seeds", *(f"{s}: {b}" for s in STARTS for b in BATCHES)]
     header.append("gain of the defaults")
+    done = {key: score for key, (score, _) in cells.items()}
     rows = summary(done, args.tables, args.steps, args.seeds)
     figure = picture(done, args.tables, args.steps, args.seeds)
     found = list(dict.fromkeys(row[0] for row in rows))  # a broken-off run has not all tables

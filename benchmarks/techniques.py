@@ -21,7 +21,6 @@ JPEG copies in cifar10_jpeg.npz, which lose some quality, else by torchvision.
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _cells import Cells, add_option
 from _report import mean_and_error, parser, plt, save
 from sklearn.datasets import fetch_openml, load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -338,8 +338,8 @@ def scores(distiller, data: str, s: Setting, technique: str, seed: int, parts) -
     return found
 
 
-def run(problems: dict[tuple[str, int], Setting], args, done: dict, keep) -> None:
-    """Make all runs that are not done yet; `keep` is called with each score.
+def run(problems: dict[tuple[str, int], Setting], args, cells: Cells) -> None:
+    """Make all runs that are not done yet.
 
     A run that is broken off has all techniques, at least as they were published.
     """
@@ -349,7 +349,7 @@ def run(problems: dict[tuple[str, int], Setting], args, done: dict, keep) -> Non
     found, began = {}, time.perf_counter()
     for wanted, problem, seed in product(rounds, problems, range(args.seeds)):
         data, m = problem
-        todo = [job for job in wanted if (data, m, *job, seed) not in done]
+        todo = [job for job in wanted if (data, m, *job, seed) not in cells]
         if not todo:
             continue
         if data not in found:
@@ -361,7 +361,8 @@ def run(problems: dict[tuple[str, int], Setting], args, done: dict, keep) -> Non
                 return
             distiller, seconds = fit(problem, s, *job, seed, *parts[:2])
             for name, score in scores(distiller, data, s, job[0], seed, parts).items():
-                keep((data, m, name, *job[1:], seed), float(score), seconds)
+                key = (data, m, name, *job[1:], seed)
+                cells.keep(key, round(float(score), 5), round(seconds, 2))
             print(f"{data} {m}, {', '.join(job)}, seed {seed}", flush=True)
 
 
@@ -469,28 +470,15 @@ def main() -> None:
     options.add_argument("--techniques", nargs="+", default=list(TECHNIQUES), choices=TECHNIQUES)
     options.add_argument("--problems", nargs="+", help="of those of the size, such as mnist-1")
     options.add_argument("--part", choices=["test", "validation"], default="test")
-    options.add_argument("--cells", type=Path, help="file of scores to append to and go on from")
+    add_option(options)
     options.add_argument("--summarise", action="store_true", help="what --cells holds; no fits")
     options.add_argument("--steps", type=int, help="of a run at most (default: those of the size)")
     options.add_argument("--minutes", type=float, default=np.inf, help="begin no run after them")
     args = options.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    done: dict = {}  # (data, rows a class, technique, start, batches, seed) -> score, seconds
-    if args.cells is not None:
-        made_with = {"size": args.size, "part": args.part, "steps": args.steps}
-        if not args.cells.exists():
-            args.cells.write_text(json.dumps(made_with) + "\n")
-        first, *lines = map(json.loads, args.cells.read_text().splitlines())
-        if first != made_with:
-            raise SystemExit(f"{args.cells} holds runs with {first}, not {made_with}.")
-        done = {tuple(key): values for key, *values in lines}
-
-    def keep(key, score: float, seconds: float) -> None:
-        done[key] = score, seconds
-        if args.cells is not None:
-            with args.cells.open("a") as file:
-                file.write(json.dumps([key, round(score, 5), round(seconds, 2)]) + "\n")
-
+    made_with = {"size": args.size, "part": args.part, "steps": args.steps}
+    # (data, rows a class, technique, start, batches, seed) -> score, seconds
+    cells = Cells(args.cells, made_with)
     folder = None
     if args.cells is not None and args.size == "gpu":
         folder = args.cells.with_suffix(".experts")
@@ -500,10 +488,10 @@ def main() -> None:
         if args.problems is None or f"{problem[0]}-{problem[1]}" in args.problems
     }
     if not args.summarise:
-        run(problems, args, done, keep)
+        run(problems, args, cells)
     header = ["data", "technique", *(f"{s.replace('_', ' ')}: {b}" for s, b in COMBINATIONS)]
     header += ["over random rows", "s" if torch.cuda.is_available() else "CPU s"]
-    table = summary(done, problems, args.seeds)
+    table = summary(cells, problems, args.seeds)
     found = [p for p in problems if any(row[0] == f"{p[0]}, {p[1]} a class" for row in table)]
     settings: dict[str, Any] = {"size": args.size, "seeds": args.seeds, "part": args.part}
     for problem in found:
@@ -516,7 +504,7 @@ def main() -> None:
     name = "techniques" if args.size == "cpu" else f"techniques_{args.size}"
     gains = {row[0] for row in table if row[1] == "mean gain"}
     compared = [p for p in found if f"{p[0]}, {p[1]} a class" in gains]
-    figure = picture(done, compared, args.seeds) if compared else None
+    figure = picture(cells, compared, args.seeds) if compared else None
     save(name, args.out, header, table, settings, figure)
 
 

@@ -1,0 +1,250 @@
+"""Tables and picture of `any_model.py`, from the scores that it kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from _report import as_table, mean_and_error, plt, save
+from _tables import DEVELOPMENT, TABLES
+
+FLOOR = 0.01  # of the loss of uniform rows, in units of the score
+METRICS = ("balanced", "accuracy", "log_loss")
+LABELS = {"balanced": "balanced accuracy, R²", "accuracy": "accuracy", "log_loss": "log loss"}
+Found = dict[tuple, list]  # (table, size, method, model, seed) -> scores, seconds, rows
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table and a model under one method, from the seeds that all three scores are known for."""
+
+    table: str
+    regret: float
+    sure: bool  # uniform rows lose more than chance and more than the floor
+    floored: bool
+    gain: tuple[float, float]  # over uniform rows, paired: mean and standard error
+
+    def below(self, errors: int) -> bool:
+        """Tell whether it lies below uniform rows by more than so many standard errors."""
+        mean, error = self.gain
+        return error > 0 and mean < -errors * error
+
+
+def score(values: list | None, metric: str, numbers: bool) -> float | None:
+    """Score of kept values; None where it is not known, or the method failed."""
+    if values is None or isinstance(values[0], str) or (numbers and metric != METRICS[0]):
+        return None
+    return values[METRICS.index(metric)]
+
+
+def cells_of(found: Found, size: str, method: str, metric: str, args) -> list[Cell]:
+    """Cells of a method at a size."""
+    cells = []
+    for table in args.tables:
+        numbers = TABLES[table].numbers
+        for model in args.models:
+            rows = []
+            for seed in range(args.seeds):
+                three = [("all", "all"), (size, "uniform"), (size, method)]
+                keys = [(table, *pair, model, seed) for pair in three]
+                rows.append([score(found.get(key), metric, numbers) for key in keys])
+            known = np.array([row for row in rows if None not in row], float)
+            if len(known):
+                cells.append(_cell(table, *known.T))
+    return cells
+
+
+def _cell(table: str, everything: np.ndarray, uniform: np.ndarray, own: np.ndarray) -> Cell:
+    loss, error = mean_and_error(everything - uniform)
+    regret = (everything - own).mean() / max(loss, FLOOR)
+    return Cell(
+        table,
+        float(np.clip(regret, -1, 2)),
+        sure=loss > max(2 * error, FLOOR),
+        floored=loss < FLOOR,
+        gain=mean_and_error(own - uniform),
+    )
+
+
+def per_table(cells: list[Cell]) -> dict[str, float]:
+    """Mean regret of each table over its models."""
+    tables = dict.fromkeys(cell.table for cell in cells)
+    return {t: float(np.mean([c.regret for c in cells if c.table == t])) for t in tables}
+
+
+def plain_name(method: str) -> str:
+    """Name without the score that a method is made for."""
+    return method.split(":")[0]
+
+
+def methods_for(metric: str, args) -> list[str]:
+    """Methods that are judged by a score."""
+    return [m for m in args.methods if ":" not in m or m.endswith(f":{metric}")]
+
+
+def summary(found: Found, titles: dict[str, str], args) -> list[list]:
+    """Rows of the table: one for each size, score and method."""
+    table = []
+    for size in (s for s in args.sizes if s != "10-a-class"):
+        for metric in METRICS:
+            for method in methods_for(metric, args):
+                cells = cells_of(found, size, method, metric, args)
+                if not cells:
+                    continue
+                means = per_table(cells)
+                split = [
+                    [v for t, v in means.items() if (t in DEVELOPMENT) == side]
+                    for side in (True, False)
+                ]
+                worst = max(means, key=lambda t: means[t])
+                sure = [cell.regret for cell in cells if cell.sure]
+                made = [
+                    v[-2]
+                    for k, v in found.items()
+                    if k[1:3] == (size, method)
+                    and k[0] in args.tables
+                    and not isinstance(v[0], str)
+                ]
+                table.append(
+                    [
+                        f"{size}, {LABELS[metric]}",
+                        titles[method],
+                        *(mean_and_error(part) if part else "" for part in split),
+                        mean_and_error(means.values()),
+                        f"{means[worst]:.2f} {worst}",
+                        float(np.mean(sure)) if sure else "",
+                        len(cells),
+                        sum(cell.floored for cell in cells),
+                        f"{sum(c.below(1) for c in cells)} ({sum(c.below(2) for c in cells)})",
+                        float(np.mean(made)),
+                    ]
+                )
+    return table
+
+
+HEADER = [
+    "rows, score",
+    "small set",
+    "development tables",
+    "held-out tables",
+    "all tables",
+    "worst table",
+    "sure cells",
+    "cells",
+    "floored",
+    "below uniform by 1 (2) errors",
+    "CPU s a set",
+]
+
+
+def by_table(found: Found, titles: dict[str, str], args, size: str = "200") -> tuple[list, list]:
+    """Header and rows of the regrets of each table at one size."""
+    methods = methods_for(METRICS[0], args)
+    regrets = {m: per_table(cells_of(found, size, m, METRICS[0], args)) for m in methods}
+    methods = [m for m in methods if regrets[m]]
+    rows = []
+    for table in args.tables:
+        if any(table in regrets[m] for m in methods):
+            half = "development" if table in DEVELOPMENT else "held out"
+            rows.append([table, half, *(regrets[m].get(table, "") for m in methods)])
+    return ["table", "half", *(titles[m] for m in methods)], rows
+
+
+def tdbench(found: Found, titles: dict[str, str], args) -> list[list]:
+    """Rows of TDBench's measure: regret against ten random rows a class, equal shares."""
+    rows = []
+    for size in ("10-a-class", "20-a-class", "100-a-class"):
+        for method in methods_for(METRICS[0], args):
+            regrets = []
+            for table, model in ((t, m) for t in args.tables for m in args.models):
+                if TABLES[table].numbers:
+                    continue
+                three = [("all", "all"), ("10-a-class", "balanced"), (size, method)]
+                found_here = [
+                    [
+                        score(found.get((table, *pair, model, seed)), METRICS[0], False)
+                        for pair in three
+                    ]
+                    for seed in range(args.seeds)
+                ]
+                known = np.array([row for row in found_here if None not in row], float)
+                if len(known):
+                    everything, random, own = known.mean(0)
+                    if everything - random > FLOOR:
+                        regrets.append((everything - own) / (everything - random))
+            if regrets:
+                quartiles = np.percentile(regrets, [25, 50, 75])
+                rows.append([size, titles[method], *map(float, quartiles), len(regrets)])
+    return rows
+
+
+def failures(found: Found, titles: dict[str, str], args) -> list[list]:
+    """Rows of the failures: which, how many, and the first message."""
+    known: dict[str, list[str]] = {}
+    for (_table, _size, method, _model, _seed), values in found.items():
+        if isinstance(values[0], str):
+            known.setdefault(method, []).append(values[0])
+    return [[titles.get(m, m), len(texts), texts[0]] for m, texts in known.items()]
+
+
+def picture(found: Found, titles: dict[str, str], args, size: str = "200") -> Any:
+    """Regret of each method: a dot a table, the mean as a bar."""
+    methods = methods_for(METRICS[0], args)
+    regrets = {m: per_table(cells_of(found, size, m, METRICS[0], args)) for m in methods}
+    shown = sorted((m for m in methods if regrets[m]), key=lambda m: -_mean(regrets[m]))
+    figure, axis = plt.subplots(figsize=(8, 0.45 * len(shown) + 1.5))
+    for place, method in enumerate(shown):
+        for half, colour, shift in ((True, "C0", 0.12), (False, "C1", -0.12)):
+            here = [v for t, v in regrets[method].items() if (t in DEVELOPMENT) == half]
+            label = ("development" if half else "held-out") + " tables"
+            axis.plot(
+                here,
+                np.full(len(here), place + shift),
+                "o",
+                ms=4,
+                alpha=0.6,
+                color=colour,
+                label=label if place == 0 else None,
+            )
+        axis.plot([_mean(regrets[method])] * 2, [place - 0.35, place + 0.35], color="k", lw=2.5)
+    axis.axvline(0, color="0.6", zorder=0)
+    axis.axvline(1, color="0.6", ls="--", zorder=0)
+    axis.set_yticks(range(len(shown)), [titles[m] for m in shown], fontsize=8)
+    axis.set_xlabel("relative regret (0: all rows, 1: stratified uniform rows); bar: mean")
+    axis.set_title(f"{size} rows, {len(args.models)} models, balanced accuracy or R²", fontsize=10)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _mean(values: dict[str, float]) -> float:
+    return float(np.mean(list(values.values())))
+
+
+def report(found: Found, titles: dict[str, str], args) -> None:
+    """Print the tables; with `--record` write them, and the picture."""
+    settings = {
+        "seeds": args.seeds,
+        "tables": len({key[0] for key in found if key[0] in args.tables}),
+        "models": ", ".join(args.models),
+    }
+    parts = {
+        "any_model": (HEADER, summary(found, titles, args)),
+        "any_model_tables": by_table(found, titles, args),
+        "any_model_tdbench": (
+            ["rows", "small set", "lower quartile", "median", "upper quartile", "cells"],
+            tdbench(found, titles, args),
+        ),
+    }
+    failed = failures(found, titles, args)
+    for name, (header, rows) in parts.items():
+        if not rows:
+            continue
+        print(f"\n{name}")
+        if args.record:
+            figure = picture(found, titles, args) if name == "any_model" else None
+            save(name, args.out, header, rows, settings, figure)
+        else:
+            print(as_table(header, rows))
+    if failed:
+        print("\nfailures\n" + as_table(["small set", "cells", "first message"], failed))
