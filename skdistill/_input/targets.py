@@ -124,7 +124,7 @@ def check_objects(y: Any) -> None:
     if labels.dtype.kind != "O":
         return
     found = labels.ravel().tolist()
-    missing = sum(map(_is_missing, found))
+    missing = sum(map(is_missing, found))
     if missing:
         raise ValueError(
             f"Input y contains NaN or None, {missing} of {len(found)} labels; leave those rows "
@@ -138,7 +138,8 @@ def check_objects(y: Any) -> None:
         )
 
 
-def _is_missing(label: Any) -> bool:
+def is_missing(label: Any) -> bool:
+    """Tell whether an object stands for a missing value."""
     # pandas.NA compares to itself as NA, which has no truth value.
     return label is None or type(label).__name__ == "NAType" or bool(label != label)
 

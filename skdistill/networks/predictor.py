@@ -90,7 +90,7 @@ class StoredPredictor:
         distiller = self._distiller
         rows = in_units(distiller, distiller._features(X))
         outputs = self._predictor.predict(rows, resolve_device(distiller.device))
-        return outputs * distiller._unit + distiller._center
+        return distiller._units.restore(outputs)
 
 
 def in_units(distiller: Any, X: np.ndarray) -> np.ndarray:
