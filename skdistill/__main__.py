@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
-from .cli import main
-
 if __name__ == "__main__":
     try:
+        from .cli import main  # takes a second, in which there may be an interruption already
+
         status = main()
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    except KeyboardInterrupt:
+        print("python -m skdistill: interrupted; nothing was written", file=sys.stderr)
+        status = 130
     raise SystemExit(status)

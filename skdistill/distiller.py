@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._device import resolve_device
-from ._input.caller import warn_caller
+from ._input.caller import called_by_hand, warn_caller
 from ._input.rows import Moments, Units, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input, KernelRidgePredictor
 from .batches.sampler import row_losses
@@ -387,6 +387,13 @@ default="rbf"
         -------
         self : DatasetDistiller
             Fitted estimator.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After an interruption from the keyboard. The best rows so far are on the estimator all
+            the same. Called directly from the prompt or from a cell of a notebook, the fit ends
+            with a warning instead.
         """
         self._began = time.perf_counter()
         self._check_forms(X)
@@ -436,6 +443,12 @@ default="rbf"
         self._store(learnt, data)
         self.device_ = str(device)
         task.end()
+        if learnt.result.status == "interrupted" and not called_by_hand(self):
+            raise KeyboardInterrupt
+        for message, category in complaints(
+            learnt.result, self.validation_scores_, self.learning_rate, data.target.classes
+        ):
+            warn_caller(message, category)
         return self
 
     def make_predictor(self) -> Any:
@@ -576,7 +589,3 @@ default="rbf"
             predictor_params=predictor_params,
         )
         self._say(f"{len(learnt.rows)} rows learnt, {result.status}", self._began)
-        for message, category in complaints(
-            result, self.validation_scores_, self.learning_rate, target.classes
-        ):
-            warn_caller(message, category)

@@ -250,9 +250,64 @@ def test_an_interruption_keeps_the_best_set(digits):
         return np.abs(targets - outputs).sum(1)
 
     distiller = quick(batch_loss=interrupting, refresh_every=10, max_iter=400)
-    with pytest.warns(UserWarning, match="Interrupted"):
-        model = DistilledClassifier(distiller=distiller).fit(X, y)
+    with pytest.raises(KeyboardInterrupt):
+        distiller.fit(X, y)
+    model = DistilledClassifier(distiller=FrozenEstimator(distiller)).fit(X, y)
     assert model.score(X_test, y_test) > 0.5
+
+
+INTERRUPTED = """
+import sys, warnings
+import numpy as np
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from skdistill import DatasetDistiller, DistilledClassifier
+
+def interrupting(targets, outputs):
+    raise KeyboardInterrupt
+
+X = np.random.default_rng(0).normal(size=(60, 2))
+y = X[:, 0] > 0
+distiller = DatasetDistiller(4, batch_loss=interrupting, max_iter=20, random_state=0)
+
+def inside(call):
+    try:
+        call()
+    except KeyboardInterrupt:
+        return "stopped"
+    return "went on"
+
+sys.ps1 = ">>> "
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    distiller.fit(X, y)
+    small = distiller.fit_distill(X, y)
+    Z = distiller.fit_transform(X, y)
+print(len(small), Z.shape, [str(w.message)[:11] for w in caught])
+print(inside(lambda: distiller.fit(X, y)), len(distiller.distilled_))
+print(inside(lambda: cross_val_score(DistilledClassifier(distiller=distiller), X, y, cv=2)))
+try:
+    make_pipeline(distiller).fit(X, y)
+except KeyboardInterrupt:
+    print("stopped")
+del sys.ps1
+try:
+    distiller.fit(X, y)
+except KeyboardInterrupt:
+    print("stopped", len(distiller.distilled_))
+"""
+
+
+def test_only_by_hand_an_interrupted_fit_returns():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+    told = ["Interrupted"] * 3
+    assert done.stdout.splitlines() == [
+        f"4 (60, 4) {told}",
+        "stopped 4",
+        "stopped",
+        "stopped",
+        "stopped 4",
+    ], done.stderr
 
 
 def test_importing_it_does_not_import_torch():

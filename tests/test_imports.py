@@ -34,7 +34,7 @@ ROOMS = [
     {"kernels", "support", "optimizers"},
     {"data"},  # the small set
     {"_input"},  # what is read from the user
-    {"_device"},
+    {"_device", "_files"},
     {"_torch"},
 ]
 SHOWS_ESTIMATORS = 7  # rooms from `base` up

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 from .arguments import make_parser
 from .job import run
+from .report import printable
 from .table import InputError
 
 __all__ = ["main"]
@@ -40,12 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0. Input that cannot be worked with ends the process with status 2 and one line on
-        stderr; an error of the program itself shows its traceback.
+        stderr, an interruption with status 130 and one line; an error of the program itself shows
+        its traceback.
     """
     parser = make_parser()
     options = parser.parse_args(argv)
     try:
         run(options)
     except InputError as error:
-        parser.error(str(error))
+        parser.error(printable(" ".join(str(error).splitlines())))
+    except KeyboardInterrupt as stop:
+        parser.exit(130, f"{parser.prog}: interrupted; {str(stop) or 'nothing was written'}\n")
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +18,7 @@ from .learnt import learn_rows
 from .methods import METHODS
 from .preprocess import make_preprocessor
 from .reading import read_table
-from .report import describe_small_set, describe_table, draw, footnote, format_table
+from .report import describe_small_set, describe_table, draw, footnote, format_table, say
 from .table import InputError
 from .task import check_target, guess_task, split_rows
 from .writing import check_output, encoding_note, output_format, write_learnt, write_rows
@@ -52,8 +54,8 @@ def run(options: argparse.Namespace) -> None:
     preprocessor, encoded = make_preprocessor(
         X_train, share_scale=table.is_images, scaled=not method.learns
     )
-    print(describe_table(table, task, labels))
-    print(f"features: {encoded}")
+    say(describe_table(table, task, labels))
+    say(f"features: {encoded}")
 
     import_module("torch")  # now, so that the seconds below are those of the method
     distiller = method.make(m, options.loss, preprocessor, task, options.seed)
@@ -70,27 +72,9 @@ def run(options: argparse.Namespace) -> None:
         else:
             small = distiller.fit_distill(X_train, y[train])
     seconds = perf_counter() - start
-    print(describe_small_set(small, distiller, len(train), seconds), end="\n\n")
-
-    weights = None if estimator_name == "knn" else small.sample_weight
-    own = method.learns and estimator_name == "krr"
-    contender: tuple | Contender = (small.X, small.y, weights)
-    if own:
-        contender = Contender("small set", len(small), [model.score(X_test, y[test])], [seconds])
-    contenders = compare(
-        make_estimator(estimator_name, task, len(small), options.seed),
-        preprocessor,
-        task,
-        (X_train, y[train]),
-        contender,
-        (X_test, y[test]),
-        max_rows=MAX_ROWS_KERNEL_RIDGE if estimator_name == "krr" else None,
-        seed=options.seed,
-    )
-    score_name = "accuracy" if task == "classification" else "R2"
-    print(format_table(contenders, estimator_name, score_name))
-    print(footnote(estimator_name, len(test), len(train), own=own))
-    if options.output:
+    say(describe_small_set(small, distiller, len(train), seconds))
+    wrote = ""
+    if options.output:  # first of all: whatever comes after it, this work is done
         if names is None:
             chosen = train[small.indices]
             column = write_rows(table, chosen, small.sample_weight, options.output, classes=labels)
@@ -98,13 +82,50 @@ def run(options: argparse.Namespace) -> None:
         else:
             column = write_learnt(table, small, names, options.output)
             what = f"{len(small):,} learnt rows, {encoding_note(table, names)}"
-        print(f"wrote {options.output}: {what}, weights in {column!r}")
-    if options.picture:
-        what = f"{score_name} of {estimator_name} on {len(test):,} test rows"
-        draw(
-            options.picture, table, small, X_train, y[train], labels, preprocessor, contenders, what
+        wrote = f"{options.output} is written"
+        say(f"wrote {options.output}: {what}, weights in {column!r}")
+    say("")
+    with _keeping(wrote):
+        weights = None if estimator_name == "knn" else small.sample_weight
+        own = method.learns and estimator_name == "krr"
+        contender: tuple | Contender = (small.X, small.y, weights)
+        if own:
+            score = model.score(X_test, y[test])
+            contender = Contender("small set", len(small), [score], [seconds])
+        contenders = compare(
+            make_estimator(estimator_name, task, len(small), options.seed),
+            preprocessor,
+            task,
+            (X_train, y[train]),
+            contender,
+            (X_test, y[test]),
+            max_rows=MAX_ROWS_KERNEL_RIDGE if estimator_name == "krr" else None,
+            seed=options.seed,
         )
-        print(f"drew {options.picture}")
+        score_name = "accuracy" if task == "classification" else "R2"
+        say(format_table(contenders, estimator_name, score_name))
+        say(footnote(estimator_name, len(test), len(train), own=own))
+        if options.picture:
+            what = f"{score_name} of {estimator_name} on {len(test):,} test rows"
+            data = (X_train, y[train])
+            draw(options.picture, table, small, *data, labels, preprocessor, contenders, what)
+            say(f"drew {options.picture}")
+
+
+@contextmanager
+def _keeping(wrote: str) -> Iterator[None]:
+    """Say what is written already, in the one line of whatever ends the work after it."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(*([wrote] if wrote else [])) from stop
+    except Exception as error:
+        if not wrote:
+            raise
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(
+            f"{wrote}, but what came after it failed: {type(error).__name__}: {reason}"
+        ) from error
 
 
 def _check_budget(n: int | None, n_train: int, labels: np.ndarray | None, target: str) -> int:

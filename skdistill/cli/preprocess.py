@@ -128,13 +128,13 @@ def encoded_names(preprocessor: Any, X: Any) -> list[str]:
     list of str
         A number keeps its name, a category becomes ``column_value``; all are different.
     """
-    names: list[str] = []
+    names: dict[str, None] = {}
     for name in preprocessor.get_feature_names_out(list(X.columns)):
         name = str(name).split("__", 1)[1]
         while name in names:
             name += "_"
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)
 
 
 def _fill_median() -> SimpleImputer:

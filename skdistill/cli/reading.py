@@ -8,13 +8,15 @@ whose message is meant for the person at the keyboard.
 from __future__ import annotations
 
 import math
-import zipfile
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_diabetes, load_digits
 
+from ..data.archive import Archive, open_regular
 from .table import (
     EMBEDDED,
     FORMATS,
@@ -25,6 +27,9 @@ from .table import (
 )
 
 TARGET_NAMES = ("target", "label", "class", "y")
+# A small file that calls for a lot of memory was made for that.
+MAX_UNPACKED = 2**30  # bytes that an npz file may always take,
+MAX_RATIO = 100  # and more only up to so many times its size
 
 
 def read_table(source: str, target: str | None = None, drop: tuple[str, ...] = ()) -> Table:
@@ -52,16 +57,12 @@ def read_table(source: str, target: str | None = None, drop: tuple[str, ...] = (
     InputError
         If there is no such file, format or column, or the table cannot be learnt from.
     """
-    if source in EMBEDDED and not Path(source).exists():
+    if source in EMBEDDED and not os.path.exists(source):
         if target is not None or drop:
             raise InputError(f"--target and --drop are for files; {source} is embedded")
         return _load_embedded(source)
     path = Path(source)
-    if not path.exists():
-        raise InputError(
-            f"there is no file {source!r}; SOURCE is {', '.join(EMBEDDED)} or a file ending in"
-            f" {', '.join(FORMATS)}"
-        )
+    _check_file(path)
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise InputError(f"{source!r} must end in one of {', '.join(FORMATS)}")
@@ -72,6 +73,22 @@ def read_table(source: str, target: str | None = None, drop: tuple[str, ...] = (
         raise InputError(f"{source!r} has no column besides the target {table.target!r}")
     _check_target(table)
     return table
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is not there, may not be looked at, or would be waited for."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise InputError(
+            f"there is no file {str(path)!r}; SOURCE is {', '.join(EMBEDDED)} or a file ending in"
+            f" {', '.join(FORMATS)}"
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{str(path)!r} cannot be read: {reason}") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{str(path)!r} cannot be read: it is no regular file")
 
 
 def _load_embedded(name: str) -> Table:
@@ -87,12 +104,9 @@ def _load_embedded(name: str) -> Table:
 
 def _read_npz(path: Path, target: str | None) -> Table:
     """Read the arrays X and y (or the array named by `target`) of an npz file."""
-    arrays = _reading(path, lambda: _load_arrays(path))
-    keys = list(arrays)
+    keys, name, arrays = _reading(path, lambda: _load_arrays(path, target))
     if "X" not in arrays:
         raise InputError(f"{str(path)!r} has no array X; it holds {', '.join(keys) or 'nothing'}")
-    candidates = [key for key in keys if key.lower() in TARGET_NAMES]
-    name = target or ("y" if "y" in keys else next(iter(candidates), "y"))
     if name not in arrays or name == "X":
         raise InputError(f"{str(path)!r} has no target array {name!r}; it holds {', '.join(keys)}")
     X, y = arrays["X"], arrays[name]
@@ -121,12 +135,20 @@ def _read_npz(path: Path, target: str | None) -> Table:
     )
 
 
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Load every array of an npz file, pickles refused."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError("it is no npz archive")
-    with np.load(path, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+def _load_arrays(
+    path: Path, target: str | None
+) -> tuple[list[str], str, dict[str, np.ndarray]]:
+    """Load the arrays of an npz file that make a table, and name the others; no pickles."""
+    with open_regular(path) as stream:
+        archive = Archive(stream)
+        keys = archive.names
+        candidates = [key for key in keys if key.lower() in TARGET_NAMES]
+        name = target or ("y" if "y" in keys else next(iter(candidates), "y"))
+        wanted = [key for key in ("X", name, "feature_names") if key in keys]
+        size, packed = sum(archive.header(key).nbytes for key in wanted), path.stat().st_size
+        if size > max(MAX_UNPACKED, MAX_RATIO * packed):
+            raise ValueError(f"{packed:,} bytes would become {size:,}; save it without compression")
+        return keys, name, {key: archive.read(key) for key in wanted}
 
 
 def _read_frame(path: Path, suffix: str, target: str | None, drop: tuple[str, ...]) -> Table:
@@ -217,6 +239,6 @@ def _reading(path: Path, read: Any) -> Any:
         raise InputError(
             f'reading {path.suffix} files needs pyarrow: pip install "skdistill[io]"'
         ) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{str(path)!r} cannot be read: {reason}") from error

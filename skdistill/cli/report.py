@@ -6,9 +6,43 @@ from typing import Any
 
 import numpy as np
 
+from .._files import replacing
 from ..inspection import DistilledDataDisplay
 from .compare import MAX_ROWS_KERNEL_RIDGE, Contender
 from .table import InputError, Table
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print a text at once; names and labels of the user's file must not steer the terminal.
+
+    Parameters
+    ----------
+    text : str
+        To print.
+
+    end : str, default="\\n"
+        What follows.
+    """
+    print(printable(text), end=end, flush=True)
+
+
+def printable(text: str) -> str:
+    """Write what is no letter, such as the escape of a terminal, as an escape of Python.
+
+    Parameters
+    ----------
+    text : str
+        Of any characters; line ends stay.
+
+    Returns
+    -------
+    str
+        To print.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1]
+        for letter in text
+    )
 
 
 def describe_table(table: Table, task: str, labels: np.ndarray | None) -> str:
@@ -211,6 +245,7 @@ def draw(
         ax=figure.subplots(1, 2, width_ratios=(1.7, 1)),
     )
     try:
-        figure.savefig(path, dpi=150)
+        with replacing(path) as beside:
+            figure.savefig(beside, dpi=150)
     except OSError as error:
         raise InputError(f"--picture {path!r} cannot be written: {error.strerror}") from error

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._files import replacing
 from ..data import DistilledData
 from .table import FORMATS, TEXT_SEPARATORS, InputError, Table, import_pandas
 
@@ -38,14 +39,21 @@ def check_output(path: str | None, what: str, source: str) -> None:
     if path is None:
         return
     file = Path(path)
-    if file.exists() and Path(source).exists() and file.samefile(source):
-        raise InputError(f"{what} {path!r} is the table itself; give another file")
-    if file.is_dir():
-        raise InputError(f"{what} {path!r} is a folder; give a file")
-    if not file.parent.is_dir():
-        raise InputError(f"{what} {path!r} cannot be written: there is no folder {file.parent}")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise InputError(f"{what} {path!r} cannot be written: permission denied")
+    try:
+        if file.exists() and os.path.exists(source) and file.samefile(source):
+            raise InputError(f"{what} {path!r} is the table itself; give another file")
+        if file.is_dir():
+            raise InputError(f"{what} {path!r} is a folder; give a file")
+        if not file.parent.is_dir():
+            raise InputError(f"{what} {path!r} cannot be written: there is no folder {file.parent}")
+        # A file is written beside its place and then renamed, which the folder must allow too.
+        places = [file.parent] if not file.exists() else [file, file.resolve().parent]
+        if file.exists() and not file.is_file():  # such as /dev/stdout
+            places = [file]
+        if not all(os.access(place, os.W_OK) for place in places):
+            raise InputError(f"{what} {path!r} cannot be written: permission denied")
+    except OSError as error:  # a folder that may not be looked into, a name that is too long
+        raise InputError(f"{what} {path!r} cannot be written: {error.strerror}") from error
 
 
 def output_format(path: str, table: Table) -> str:
@@ -165,11 +173,7 @@ def write_learnt(table: Table, small: DistilledData, names: list[str], path: str
         frame = frame.assign(**{_free_name(table.target, frame.columns): small.y})
         weight_name = _free_name("weight", frame.columns)
         frame = frame.assign(**{weight_name: small.sample_weight})
-        if suffix in TEXT_SEPARATORS:
-            separator = table.separator if suffix == table.suffix else TEXT_SEPARATORS[suffix]
-            frame.to_csv(path, sep=separator, index=False)
-        else:
-            frame.to_parquet(path, index=False)
+        _write_whole(frame, table, path, suffix, index=False)
         return weight_name
     except OSError as error:
         raise InputError(f"-o {path!r} cannot be written: {error.strerror or error}") from error
@@ -210,12 +214,18 @@ def _write_frame(
         frame = table.frame.iloc[rows]
     weight_name = _free_name("weight", frame.columns)
     frame = frame.assign(**{weight_name: weights})
-    if is_text:
-        separator = table.separator if suffix == table.suffix else TEXT_SEPARATORS[suffix]
-        frame.to_csv(path, sep=separator, index=table.has_index)
-    else:
-        frame.to_parquet(path, index=table.has_index)
+    _write_whole(frame, table, path, suffix, index=table.has_index)
     return weight_name
+
+
+def _write_whole(frame: Any, table: Table, path: str, suffix: str, *, index: bool) -> None:
+    """Write a DataFrame; what was there is lost only to a whole file."""
+    with replacing(path) as beside:
+        if suffix in TEXT_SEPARATORS:
+            separator = table.separator if suffix == table.suffix else TEXT_SEPARATORS[suffix]
+            frame.to_csv(beside, sep=separator, index=index)
+        else:
+            frame.to_parquet(beside, index=index)
 
 
 def _write_npz(

@@ -18,6 +18,7 @@ from .conversions import to_dataset, to_frame
 from .predictor import as_predictor_params, fit_predictor
 from .storage import read_npz, write_npz
 
+MAX_BYTES = 2**30  # that `load` unpacks unless it is told otherwise
 _PARTS = (
     "X",
     "y",
@@ -312,6 +313,8 @@ class DistilledData:
     def save(self, file: str | PathLike[str] | IO[bytes]) -> None:
         """Write an npz file that :meth:`load` reads; it contains no pickle.
 
+        A file that is there already is replaced once the new one is whole.
+
         Parameters
         ----------
         file : str, path or binary file
@@ -335,15 +338,22 @@ class DistilledData:
         write_npz(file, {part: getattr(self, part) for part in _PARTS})
 
     @classmethod
-    def load(cls, file: str | PathLike[str] | IO[bytes]) -> DistilledData:
+    def load(
+        cls, file: str | PathLike[str] | IO[bytes], *, max_bytes: float = MAX_BYTES
+    ) -> DistilledData:
         """Read a file that :meth:`save` wrote.
 
-        Nothing in the file is executed: it is opened with ``allow_pickle=False``.
+        A file from someone else is safe to load: nothing in it is executed, only arrays that belong
+        to the set are unpacked, and all are checked against each other.
 
         Parameters
         ----------
         file : str, path or binary file
             What to read.
+
+        max_bytes : int or float, default=2**30
+            Most bytes of arrays to unpack, since a small file can call for a lot of memory. Pass a
+            larger number, or ``float("inf")``, for a large set.
 
         Returns
         -------
@@ -353,8 +363,9 @@ class DistilledData:
         Raises
         ------
         ValueError
-            If this is not a file of :meth:`save`, is damaged, or was written by a later version.
+            If this is not a file of :meth:`save`, is damaged, was written by a later version, or
+            holds more than `max_bytes`.
         FileNotFoundError
             If there is no such file.
         """
-        return cls(**read_npz(file))
+        return read_npz(file, cls, max_bytes)

@@ -9,16 +9,17 @@ arrays, text and nullable types as a JSON list.
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from os import PathLike
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from scipy import sparse
 
+from .._files import replacing
 from .._input.frames import is_frame
+from .archive import NATIVE_KINDS, Archive, Refusal, damage, open_regular
 
 FORMAT = "skdistill.DistilledData"
 VERSION = 2  # 2 added parameters of the predictor
@@ -26,12 +27,13 @@ VERSION = 2  # 2 added parameters of the predictor
 Arrays = dict[str, Any]
 Spec = dict[str, Any] | None
 
-_NATIVE_KINDS = frozenset("biufcmMSU")
+Built = TypeVar("Built")
+
 _SCALARS = (str, int, float, bool, type(None))
 
 
 def write_npz(file: str | PathLike[str] | IO[bytes], parts: Mapping[str, Any]) -> None:
-    """Write named values to an npz file of exactly the given name."""
+    """Write named values to an npz file of exactly the given name, whole or not at all."""
     arrays: Arrays = {}
     specs = {name: encode(name, value, arrays) for name, value in parts.items()}
     arrays["format"] = np.array(FORMAT)
@@ -41,50 +43,83 @@ def write_npz(file: str | PathLike[str] | IO[bytes], parts: Mapping[str, Any]) -
         np.savez_compressed(file, **arrays)
         return
     # Given a name, savez adds ".npz" to it, and reading that name would fail.
-    with open(file, "wb") as stream:
+    with replacing(file) as beside, open(beside, "wb") as stream:
         np.savez_compressed(stream, **arrays)
 
 
-def read_npz(file: str | PathLike[str] | IO[bytes]) -> dict[str, Any]:
-    """Read the values that :func:`write_npz` wrote; ValueError for any other file."""
+def read_npz(
+    file: str | PathLike[str] | IO[bytes], build: Callable[..., Built], max_bytes: float
+) -> Built:
+    """Call `build` with the values that :func:`write_npz` wrote; ValueError for any other file.
+
+    The spec is read first, and then the arrays that it names: what else is in the file costs
+    nothing. Whatever is wrong, also what `build` says against the values, becomes a ValueError that
+    names the file.
+
+    Parameters
+    ----------
+    file : str, path or binary file
+    build : callable
+        Takes the values as keywords.
+    max_bytes : float
+        Most bytes of arrays to unpack.
+
+    Returns
+    -------
+    object
+        What `build` returned.
+    """
     title = str(getattr(file, "name", file))
-    try:
-        arrays = _read_arrays(file)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"{title} is not a file of DistilledData.save, or is damaged: {error}"
-        ) from error
-    if str(arrays.get("format")) != FORMAT:
-        raise ValueError(
+    with ExitStack() as stack:
+        try:
+            if isinstance(file, str | PathLike):
+                file = stack.enter_context(open_regular(file))
+            archive = Archive(file)
+        except ValueError as error:
+            raise ValueError(
+                f"{title} is not a file of DistilledData.save, or is damaged: {error}"
+            ) from error
+        with damage(f"{title} is damaged: its parts do not fit together"):
+            members = _Members(archive, title, max_bytes)
+            _check_format(members, title)
+            specs = json.loads(_text(members["specs"]))
+            values = {name: decode(name, spec, members) for name, spec in specs.items()}
+            return build(**values)
+
+
+class _Members:
+    """Arrays of a file by name, as long as they are within a limit."""
+
+    def __init__(self, archive: Archive, title: str, max_bytes: float) -> None:
+        self._archive, self._title = archive, title
+        self._max_bytes, self._n_bytes = max_bytes, 0
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._archive
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self._n_bytes += self._archive.header(name).nbytes
+        if self._n_bytes > self._max_bytes:
+            raise Refusal(
+                f"{self._title} holds more than max_bytes={self._max_bytes:,}: with {name!r} its "
+                f"arrays take {self._n_bytes:,} bytes; pass a larger max_bytes if you trust it."
+            )
+        return self._archive.read(name)
+
+
+def _check_format(members: _Members, title: str) -> None:
+    if "format" not in members or str(members["format"]) != FORMAT:
+        raise Refusal(
             f"{title} is an npz file, but not one of DistilledData.save (no format {FORMAT!r}); "
             "build the set from its arrays: DistilledData(X, y, sample_weight)."
         )
-    version = arrays.get("version")
-    if version is None or version.dtype.kind not in "iu" or version.item() > VERSION:
-        raise ValueError(
+    version = members["version"] if "version" in members else None
+    known = version is not None and version.dtype.kind in "iu" and version.shape == ()
+    if not (known and 1 <= version.item() <= VERSION):
+        raise Refusal(
             f"{title} has the format version {version}; this release of skdistill reads versions "
-            f"up to {VERSION}: update skdistill."
+            f"1 to {VERSION}: update skdistill."
         )
-    try:
-        specs = json.loads(arrays["specs"].item())
-        return {name: decode(name, spec, arrays) for name, spec in specs.items()}
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{title} is damaged: its parts do not fit together ({error!r})."
-        ) from error
-
-
-def _read_arrays(file: str | PathLike[str] | IO[bytes]) -> Arrays:
-    """Read all arrays of an npz file without running anything in it."""
-    if isinstance(file, str | PathLike):
-        # np.load would leave the file open where it is no zip archive.
-        with open(file, "rb") as stream:
-            return _read_arrays(stream)
-    content = np.load(file, allow_pickle=False)
-    if isinstance(content, np.ndarray):
-        raise ValueError("it holds a single array (npy)")
-    with content:
-        return {name: content[name] for name in content.files}
 
 
 def encode(name: str, value: Any, arrays: Arrays) -> Spec:
@@ -129,7 +164,7 @@ def encode(name: str, value: Any, arrays: Arrays) -> Spec:
             f"{name} is a {type(value).__name__}, which cannot be stored without pickle; "
             "an array, a CSR matrix or a pandas DataFrame can."
         )
-    if value.dtype.kind in _NATIVE_KINDS:
+    if value.dtype.kind in NATIVE_KINDS:
         arrays[name] = value
         return {"kind": "array"}
     if value.dtype.kind != "O":
@@ -151,8 +186,7 @@ def decode(name: str, spec: Spec, arrays: Any) -> Any:
     if kind == "mapping":
         return {key: decode(f"{name}.{key}", s, arrays) for key, s in spec["fields"].items()}
     if kind in ("csr_array", "csr_matrix"):
-        parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
-        return getattr(sparse, kind)(parts, shape=tuple(spec["shape"]))
+        return _decode_sparse(name, spec, arrays)
     if kind == "frame":
         return _decode_frame(name, spec, arrays)
     if kind == "array":
@@ -160,6 +194,27 @@ def decode(name: str, spec: Spec, arrays: Any) -> Any:
     if kind == "objects":
         return _objects(_from_text(arrays[name])).reshape(spec["shape"])
     raise ValueError(f"{name} is stored in the unknown form {kind!r}.")
+
+
+def _decode_sparse(name: str, spec: dict[str, Any], arrays: Any) -> Any:
+    """Build a CSR matrix; compiled code that meets a wrong position writes over other memory."""
+    data, indices, indptr = (arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
+    n_rows, n_columns = shape = tuple(spec["shape"])
+    whole = all(isinstance(length, int) and length >= 0 for length in shape)
+    if not (whole and data.dtype.kind in "biufc"):
+        raise ValueError(f"{name} is no CSR matrix of shape {shape} and dtype {data.dtype}")
+    if indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
+        raise ValueError(f"{name} has positions that are no whole numbers")
+    if not (data.ndim == indices.ndim == 1 and data.shape == indices.shape):
+        raise ValueError(f"{name} has {data.shape} values at {indices.shape} positions")
+    ends = indptr[[0, -1]].tolist() if indptr.shape == (n_rows + 1,) else []
+    if ends != [0, len(data)] or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError(f"{name} has row ends that do not lead from 0 to {len(data)}")
+    if len(indices) and not 0 <= indices.min() <= indices.max() < n_columns:
+        raise ValueError(f"{name} has positions beyond its {n_columns} columns")
+    matrix = getattr(sparse, spec["kind"])((data, indices, indptr), shape=shape)
+    matrix.check_format(full_check=True)
+    return matrix
 
 
 def _encode_frame(name: str, frame: Any, arrays: Arrays) -> Spec:
@@ -184,6 +239,8 @@ def _decode_frame(name: str, spec: dict[str, Any], arrays: Any) -> Any:
     fields = {
         j: _decode_field(f"{name}.{j}", field, arrays) for j, field in enumerate(spec["fields"])
     }
+    if any(len(field) != len(index) for field in fields.values()):
+        raise ValueError(f"{name} has columns of other lengths than its {len(index)} rows")
     # Labels may repeat, so the columns are numbered until the frame stands.
     frame = pd.DataFrame(fields, index=pd.RangeIndex(len(index))).set_axis(index, axis=0)
     return frame.set_axis(_decode_index(f"{name}.columns", spec["columns"], arrays), axis=1)
@@ -201,8 +258,10 @@ def _decode_index(name: str, spec: dict[str, Any], arrays: Any) -> Any:
     """Build the Index of :func:`_encode_index`."""
     import pandas as pd
 
-    names = json.loads(spec["names"])
+    names = _scalars(json.loads(spec["names"]))
     levels = [_decode_field(f"{name}.{i}", field, arrays) for i, field in enumerate(spec["fields"])]
+    if len(levels) != len(names):
+        raise ValueError(f"{name} has {len(levels)} levels and {len(names)} names")
     if len(levels) == 1:
         return pd.Index(levels[0], name=names[0])
     return pd.MultiIndex.from_arrays(levels, names=names)
@@ -221,7 +280,7 @@ def _encode_field(name: str, title: str, series: Any, arrays: Arrays) -> Spec:
             "ordered": bool(dtype.ordered),
             "categories": _encode_field(f"{name}.categories", title, categories, arrays),
         }
-    if isinstance(dtype, np.dtype) and dtype.kind in _NATIVE_KINDS:
+    if isinstance(dtype, np.dtype) and dtype.kind in NATIVE_KINDS:
         arrays[name] = series.to_numpy()
         return {"kind": "native"}
     spec = {"dtype": _dtype_name(dtype)}
@@ -254,6 +313,8 @@ def _decode_field(name: str, spec: dict[str, Any], arrays: Any) -> Any:
         return pd.Series(values)
     if kind == "zoned":
         dtype = pd.api.types.pandas_dtype(spec["dtype"])
+        if not isinstance(dtype, pd.DatetimeTZDtype):
+            raise ValueError(f"{name} has dtype {dtype}, which has no time zone")
         return pd.Series(values).dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
     if kind == "categorical":
         categories = _decode_field(f"{name}.categories", spec["categories"], arrays)
@@ -264,7 +325,11 @@ def _decode_field(name: str, spec: dict[str, Any], arrays: Any) -> Any:
         items = _from_text(values)
         if spec["dtype"] == "object":
             return pd.Series(_objects(items), dtype=object)
-        return pd.Series(pd.array(items, dtype=spec["dtype"]))
+        dtype = pd.api.types.pandas_dtype(spec["dtype"])
+        plain = getattr(dtype, "subtype", dtype) if isinstance(dtype, pd.SparseDtype) else None
+        if isinstance(dtype, np.dtype) or (plain is not None and plain.kind not in "biuf"):
+            raise ValueError(f"{name} has dtype {dtype}, which is not stored as text")
+        return pd.Series(pd.array(items, dtype=dtype))
     raise ValueError(f"{name} is stored in the unknown form {kind!r}.")
 
 
@@ -289,7 +354,21 @@ def _to_text(name: str, values: list[Any]) -> np.ndarray:
 
 def _from_text(text: np.ndarray) -> list[Any]:
     """Read the list that :func:`_to_text` wrote."""
-    return json.loads(text.item())
+    return _scalars(json.loads(_text(text)))
+
+
+def _text(array: np.ndarray) -> str:
+    """Return the text of a 0-d array."""
+    if array.dtype.kind != "U" or array.shape != ():
+        raise ValueError(f"a text is stored as {array.dtype} of shape {array.shape}")
+    return array.item()
+
+
+def _scalars(values: Any) -> list[Any]:
+    """Check that JSON gave a flat list."""
+    if not isinstance(values, list) or not all(isinstance(value, _SCALARS) for value in values):
+        raise ValueError("a list of texts and numbers is something else")
+    return values
 
 
 def _objects(values: list[Any]) -> np.ndarray:

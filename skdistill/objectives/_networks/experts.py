@@ -8,9 +8,7 @@ students need them at each step, if they fit; else they are fetched from the hos
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
@@ -21,7 +19,9 @@ import numpy as np
 
 from ... import _torch as torch
 from ..._device import fits, for_each_block
+from ..._files import replacing
 from ...batches.feed import Feed
+from ...data.archive import Archive, open_regular
 from ...networks import Architecture
 from ...networks._architecture import Parameters
 from ...networks._training import BLOCK_ROWS, Recipe, cross_entropy, descend
@@ -29,7 +29,7 @@ from ...networks.augmentation import Augmentation
 
 STACK = 16  # experts trained side by side at most: the features of a batch are held for all of them
 DIGITS = 16  # of the fingerprint, in the names of files
-FORMAT = 1  # of the files; another number never finds them
+FORMAT = 2  # of the files; another number never finds them
 
 
 def train_experts(
@@ -163,14 +163,20 @@ class Experts:
 
     def _read(self, number: int, epoch: int) -> Parameters:
         """Parameters from the file of an expert."""
-        path, size = self._path(number), self._size
+        path, size, name = self._path(number), self._size, str(epoch)
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                flat = file[str(epoch)]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            with open_regular(path) as stream:
+                archive = Archive(stream)
+                header = archive.header(name)
+                if header.shape != (size,) or header.dtype != np.float32:
+                    raise ValueError(f"not {size} numbers of float32")
+                flat, told = archive.read(name), str(archive.read(f"checksum {name}"))
+        except (OSError, ValueError) as error:
             raise ValueError(_unusable(path, str(error))) from error
-        if flat.shape != (size,) or flat.dtype != np.float32 or not np.isfinite(flat).all():
-            raise ValueError(_unusable(path, f"not {size} finite numbers of float32"))
+        if told != self._checksum(number, name, flat):
+            raise ValueError(_unusable(path, f"epoch {epoch} has another checksum"))
+        if not np.isfinite(flat).all():
+            raise ValueError(_unusable(path, "not finite"))
         found, start = {}, 0
         for name, p in self._example.items():
             values = torch.from_numpy(flat[start : start + p.numel()])
@@ -218,11 +224,16 @@ class Experts:
             str(epoch): torch.cat([p.reshape(-1) for p in params.values()]).cpu().numpy()
             for epoch, params in enumerate(epochs)
         }
-        with _writing(self._folder), tempfile.TemporaryDirectory(dir=self._folder) as beside:
-            # Whoever finds the file finds all of it, also after an interruption.
-            part = Path(beside, "expert.npz")
-            np.savez(part, **flat)
-            os.replace(part, self._path(number))
+        sums = {f"checksum {name}": self._checksum(number, name, p) for name, p in flat.items()}
+        # Whoever finds the file finds all of it, also after an interruption.
+        with _writing(self._folder), replacing(self._path(number)) as beside:
+            np.savez(beside, **flat, **sums)
+
+    def _checksum(self, number: int, epoch: str, flat: np.ndarray) -> str:
+        """Digest of parameters and of whose they are: no file stands for that of another."""
+        digest = hashlib.sha256(f"{self._fingerprint} {number} {epoch} ".encode())
+        digest.update(np.ascontiguousarray(flat).data)
+        return digest.hexdigest()
 
     def _path(self, number: int) -> Path:
         assert self._folder is not None
