@@ -135,9 +135,7 @@ def _read_npz(path: Path, target: str | None) -> Table:
     )
 
 
-def _load_arrays(
-    path: Path, target: str | None
-) -> tuple[list[str], str, dict[str, np.ndarray]]:
+def _load_arrays(path: Path, target: str | None) -> tuple[list[str], str, dict[str, np.ndarray]]:
     """Load the arrays of an npz file that make a table, and name the others; no pickles."""
     with open_regular(path) as stream:
         archive = Archive(stream)

@@ -13,14 +13,14 @@ from .table import InputError, Table
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Print a text at once; names and labels of the user's file must not steer the terminal.
+    r"""Print a text at once; names and labels of the user's file must not steer the terminal.
 
     Parameters
     ----------
     text : str
         To print.
 
-    end : str, default="\\n"
+    end : str, default="\n"
         What follows.
     """
     print(printable(text), end=end, flush=True)
@@ -40,8 +40,7 @@ def printable(text: str) -> str:
         To print.
     """
     return "".join(
-        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1]
-        for letter in text
+        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text
     )
 
 

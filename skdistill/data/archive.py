@@ -89,7 +89,7 @@ class Archive:
         with self._member(name) as (stream, size):
             header = _read_header(name, stream, size)
             content = np.empty(header.nbytes, dtype=np.uint8)
-            view, start = memoryview(content), 0
+            view, start = memoryview(content.data), 0
             with damage(f"array {name!r} is damaged"):
                 while start < len(content):
                     count = stream.readinto(view[start : start + _CHUNK])
@@ -130,8 +130,8 @@ def _read_header(name: str, stream: Any, size: int) -> Header:
         raise ValueError(f"the header of array {name!r} is damaged: {error!r}") from error
     if dtype.kind not in NATIVE_KINDS:
         raise ValueError(
-            f"array {name!r} has dtype {dtype}, which needs allow_pickle=True or a type of its own; "
-            "only numbers, dates and text are read"
+            f"array {name!r} has dtype {dtype}, which needs a pickle or a type of its own; only "
+            "numbers, dates and text are read"
         )
     header = Header(shape, fortran_order, dtype)
     if dtype.itemsize == 0:
@@ -153,7 +153,7 @@ def _check_content(name: str, flat: np.ndarray) -> None:
         raise ValueError(f"array {name!r} is damaged: it holds what is neither true nor false")
 
 
-class Refusal(ValueError):
+class RefusedError(ValueError):
     """What is no damage: a file of another kind, of a later version, or above a limit."""
 
 
@@ -165,7 +165,7 @@ def damage(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, Refusal):
+    except (MemoryError, RefusedError):
         raise
     except Exception as error:
         raise ValueError(f"{what}: {str(error) or repr(error)}") from error

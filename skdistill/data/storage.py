@@ -19,7 +19,7 @@ from scipy import sparse
 
 from .._files import replacing
 from .._input.frames import is_frame
-from .archive import NATIVE_KINDS, Archive, Refusal, damage, open_regular
+from .archive import NATIVE_KINDS, Archive, RefusedError, damage, open_regular
 
 FORMAT = "skdistill.DistilledData"
 VERSION = 2  # 2 added parameters of the predictor
@@ -100,7 +100,7 @@ class _Members:
     def __getitem__(self, name: str) -> np.ndarray:
         self._n_bytes += self._archive.header(name).nbytes
         if self._n_bytes > self._max_bytes:
-            raise Refusal(
+            raise RefusedError(
                 f"{self._title} holds more than max_bytes={self._max_bytes:,}: with {name!r} its "
                 f"arrays take {self._n_bytes:,} bytes; pass a larger max_bytes if you trust it."
             )
@@ -109,14 +109,15 @@ class _Members:
 
 def _check_format(members: _Members, title: str) -> None:
     if "format" not in members or str(members["format"]) != FORMAT:
-        raise Refusal(
+        raise RefusedError(
             f"{title} is an npz file, but not one of DistilledData.save (no format {FORMAT!r}); "
             "build the set from its arrays: DistilledData(X, y, sample_weight)."
         )
     version = members["version"] if "version" in members else None
-    known = version is not None and version.dtype.kind in "iu" and version.shape == ()
-    if not (known and 1 <= version.item() <= VERSION):
-        raise Refusal(
+    found = version.item() if version is not None and version.shape == () else None
+    known = version is not None and version.dtype.kind in "iu"
+    if found is None or not (known and 1 <= found <= VERSION):
+        raise RefusedError(
             f"{title} has the format version {version}; this release of skdistill reads versions "
             f"1 to {VERSION}: update skdistill."
         )

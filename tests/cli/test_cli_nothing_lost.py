@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from npz_files import npy, replace_member
 
 from skdistill import DistilledData
 from skdistill.cli import main
@@ -186,8 +187,6 @@ def test_an_npz_bomb(complaint, run, tmp_path):
     X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
     np.savez_compressed(tmp_path / "a.npz", X=X, y=y, payload=np.zeros(10**7))
     assert "40 rows" in run(tmp_path / "a.npz", "-n", 10)
-    from test_untrusted_files import npy, replace_member
-
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (40, 1000000000)}\n"
     replace_member(tmp_path / "a.npz", "X.npy", npy(header, bytes(64)))
     assert "'X' declares the shape (40, 1000000000)" in complaint(tmp_path / "a.npz")

@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
+from npz_files import npy, replace_member
 from scipy import sparse
 
 from skdistill import DistilledData
@@ -102,12 +103,6 @@ def test_large_sets_need_to_be_allowed(tmp_path):
     assert DistilledData.load(tmp_path / "rows.npz", max_bytes=float("inf")).X.shape == (1000, 1000)
 
 
-def npy(header: bytes, body: bytes = b"", version: tuple[int, int] = (1, 0)) -> bytes:
-    """A member with a header of one's own."""
-    size = len(header).to_bytes(2 if version == (1, 0) else 4, "little")
-    return b"\x93NUMPY" + bytes(version) + size + header + body
-
-
 HEADERS = {
     "too large": b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 2)}\n",
     "negative": b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1)}\n",
@@ -123,15 +118,6 @@ HEADERS = {
     "objects": b"{'descr': '|O', 'fortran_order': False, 'shape': (1,)}\n",
     "fields": b"{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,)}\n",
 }
-
-
-def replace_member(path, name: str, content: bytes) -> None:
-    """Write a file again with other bytes in the place of a member."""
-    with zipfile.ZipFile(path) as archive:
-        members = {n: archive.read(n) for n in archive.namelist()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for n, old in members.items():
-            archive.writestr(n, content if n == name else old)
 
 
 @pytest.mark.parametrize("member", ["X.npy", "specs.npy", "format.npy", "version.npy"])

@@ -220,11 +220,13 @@ class Experts:
         if self._folder is None:
             self._held[number] = epochs if self._near else [_on_host(part) for part in epochs]
             return
-        flat = {
+        flat: Any = {
             str(epoch): torch.cat([p.reshape(-1) for p in params.values()]).cpu().numpy()
             for epoch, params in enumerate(epochs)
         }
-        sums = {f"checksum {name}": self._checksum(number, name, p) for name, p in flat.items()}
+        sums: Any = {
+            f"checksum {name}": self._checksum(number, name, p) for name, p in flat.items()
+        }
         # Whoever finds the file finds all of it, also after an interruption.
         with _writing(self._folder), replacing(self._path(number)) as beside:
             np.savez(beside, **flat, **sums)
