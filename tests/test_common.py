@@ -39,6 +39,7 @@ def instances():
     yield SensitivityCoreset(5, random_state=0, stratify=False)
     yield SensitivityCoreset(0.5, sampling="iid", random_state=0)
     yield SensitivityCoreset(8, sampling="iid", stratify=False, calibrate=True)
+    yield SensitivityCoreset(7, sampling="medoids", random_state=0)
     for n_samples in (100, 6):
         for loss in ("kernel_ridge", "cross_entropy", "squared_error", distance_to_the_mean):
             yield SensitivityCoreset(n_samples, loss=loss)

@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics.pairwise import laplacian_kernel, rbf_kernel
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from skdistill import DistilledData, SensitivityCoreset
 
@@ -187,6 +187,134 @@ def test_a_budget_above_the_rows_takes_them_all_as_they_are(digits, loss, sampli
         coreset.fit(X, y, sample_weight=weight)
     assert_array_equal(np.sort(coreset.indices_), np.arange(50))
     assert_allclose(coreset.distilled_.sample_weight, weight[coreset.indices_])
+
+
+# Medoids and shares of classes -------------------------------------------------------------------
+
+PARTS = {code: 1 + code for code in range(10)}
+
+
+@pytest.mark.parametrize("loss", ["kmeans", "cross_entropy", row_norms])
+def test_medoids_are_rows_and_their_weights_the_mass_of_each_class(digits, loss):
+    X, y = digits
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
+    coreset = SensitivityCoreset(150, loss=loss, sampling="medoids", random_state=0)
+    small = coreset.fit_distill(X, y, sample_weight=weight)
+    assert len(np.unique(coreset.indices_)) == 150
+    assert_array_equal(small.X, X[coreset.indices_])
+    assert_array_equal(small.y, y[coreset.indices_])
+    held = np.bincount(small.y, weights=small.sample_weight)
+    assert_allclose(held, np.bincount(y, weights=weight))
+    share = np.bincount(y, weights=weight) / weight.sum() * 150
+    assert (np.abs(np.bincount(small.y) - share) < 1).all()
+    assert coreset.sensitivities_.shape == (len(X),)
+    again = SensitivityCoreset(150, loss=loss, sampling="medoids", random_state=0)
+    assert_array_equal(again.fit(X, y, sample_weight=weight).indices_, coreset.indices_)
+
+
+def test_medoids_of_numbers_keep_the_total_and_look_at_the_target(diabetes):
+    X, y = diabetes
+    coreset = SensitivityCoreset(60, sampling="medoids", random_state=0)
+    small = coreset.fit_distill(X, y)
+    assert len(np.unique(coreset.indices_)) == 60
+    assert small.sample_weight.sum() == pytest.approx(len(X))
+    assert small.sample_weight @ small.y == pytest.approx(y.sum(), rel=0.03)
+    both = SensitivityCoreset(60, sampling="medoids", random_state=0)
+    both = both.fit_distill(X, np.column_stack([y, X[:, 0]]))
+    assert len(both) == 60
+    without = SensitivityCoreset(60, sampling="medoids", random_state=0).fit(X)
+    assert set(without.indices_) != set(coreset.indices_)
+
+
+def test_medoids_without_strata_ignore_the_classes():
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    y = np.repeat([0, 1], [199, 1])
+    small = SensitivityCoreset(5, sampling="medoids", stratify=False, random_state=0)
+    small = small.fit_distill(X, y)
+    assert len(small) == 5
+    assert small.sample_weight.sum() == 200
+    assert small.sample_weight.min() > 5  # a stratum of one row would weigh 1
+
+
+def test_medoids_do_not_depend_on_the_units_of_features():
+    """But on those that a preprocessor makes."""
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    scaled = X * [1, 10, 1e4]
+
+    def cost(coreset, table):
+        medoids = X[coreset.fit(table).indices_]
+        return ((X[:, None] - medoids) ** 2).sum(-1).min(1).mean()
+
+    coreset = SensitivityCoreset(40, sampling="medoids", random_state=0)
+    assert cost(coreset, X) == pytest.approx(cost(coreset, scaled), rel=0.15)
+    coreset.set_params(preprocessor=FunctionTransformer())
+    assert cost(coreset, scaled) > 1.3 * cost(coreset, X)
+
+
+def test_medoids_of_sparse_rows(digits):
+    X, y = digits
+    coreset = SensitivityCoreset(60, sampling="medoids", random_state=0)
+    small = coreset.fit_distill(sp.csr_matrix(X), y)
+    assert sp.issparse(small.X)
+    assert_array_equal(small.X.toarray(), X[coreset.indices_])
+    assert_allclose(np.bincount(small.y, weights=small.sample_weight), np.bincount(y))
+
+
+@pytest.mark.parametrize("sampling", ["systematic", "iid", "medoids"])
+@pytest.mark.parametrize("class_share", ["proportional", "balanced", "sqrt", PARTS])
+def test_shares_of_classes_are_met(digits, sampling, class_share):
+    X, y = digits[0][:900], digits[1][:900]
+    kept = (y > 2) | (np.arange(900) % 9 == 0)  # three rare classes
+    X, y = X[kept], y[kept]
+    size = np.bincount(y)
+    share = {"proportional": size, "balanced": np.ones(10), "sqrt": np.sqrt(size)}.get(
+        str(class_share), np.array(list(PARTS.values()))
+    )
+    small = SensitivityCoreset(
+        60, sampling=sampling, class_share=class_share, random_state=0
+    ).fit_distill(X, y)
+    counts = np.bincount(small.y)
+    expected = share / share.sum() * 60
+    if sampling == "iid":  # rows that are drawn twice count once
+        assert (counts < expected + 1).all()
+        assert len(small) > 45
+    else:
+        assert len(small) == 60
+        assert (np.abs(counts - expected) < 1).all()
+    assert small.sample_weight.sum() == pytest.approx(len(X))
+    # The weights say what the rows stand for, whatever the shares.
+    held = np.bincount(small.y, weights=small.sample_weight)
+    assert_allclose(held, size, rtol=0.8)
+    assert np.corrcoef(held, size)[0, 1] > 0.8
+
+
+def test_a_class_smaller_than_its_share_gives_all_its_rows():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 3)), np.repeat(["a", "b", "c"], [250, 40, 10])
+    for sampling in ("systematic", "medoids"):
+        small = SensitivityCoreset(
+            90, sampling=sampling, class_share="balanced", random_state=0
+        ).fit_distill(X, y)
+        assert [int((small.y == label).sum()) for label in "abc"] == [40, 40, 10]
+        assert_allclose(small.sample_weight[small.y == "c"].mean(), 1, rtol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_share": "balanced", "stratify": False}, "needs stratify='auto' or True"),
+        ({"class_share": "even"}, "class_share"),
+        ({"class_share": {0: 1.0}}, "has no share for"),
+    ],
+)
+def test_wrong_shares(digits, changes, message):
+    with pytest.raises(ValueError, match=message):
+        SensitivityCoreset(50, **changes).fit(*digits)
+
+
+def test_shares_need_classes(diabetes):
+    with pytest.raises(ValueError, match="class_share='sqrt' needs a target of classes"):
+        SensitivityCoreset(50, class_share="sqrt").fit(*diabetes)
 
 
 # Weights and repeated rows -----------------------------------------------------------------------
@@ -688,4 +816,4 @@ def test_verbose_says_what_happens(digits, capsys):
     SensitivityCoreset(20, random_state=0, verbose=1).fit(*digits)
     said = capsys.readouterr().out
     assert "1797 distinct rows of 1797" in said
-    assert "20 rows drawn" in said
+    assert "20 rows chosen" in said

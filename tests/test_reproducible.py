@@ -226,7 +226,7 @@ def test_every_kernel_on_cuda(digits, kernel):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("sampling", ["systematic", "iid"])
+@pytest.mark.parametrize("sampling", ["systematic", "iid", "medoids"])
 def test_order_of_the_rows_changes_nothing(digits, loss, sampling):
     X, y = digits
     shuffled = np.random.default_rng(0).permutation(len(X))
@@ -253,7 +253,7 @@ def test_order_of_many_rows_changes_little(blobs, loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("sampling", ["systematic", "iid"])
+@pytest.mark.parametrize("sampling", ["systematic", "iid", "medoids"])
 def test_weight_is_repetition(digits, loss, sampling):
     X, y = digits[0][:600], digits[1][:600]
     times = np.random.default_rng(0).integers(0, 4, 600)
@@ -290,7 +290,7 @@ def test_weight_is_repetition_on_larger_data(blobs, loss):
         unique_by=lambda row: row[:3],
     ),
     st.sampled_from(LOSSES[:2]),
-    st.sampled_from(["systematic", "iid"]),
+    st.sampled_from(["systematic", "iid", "medoids"]),
     st.integers(0, 3),
 )
 def test_weight_repetition_and_order_on_any_table(table, loss, sampling, seed):

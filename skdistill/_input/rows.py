@@ -74,6 +74,10 @@ class Rows:
             return self.X[index[0] : index[-1] + 1]
         return self.X[index]
 
+    def subset(self, which: np.ndarray) -> Rows:
+        """Take some distinct rows; they do not know the way back to the input rows."""
+        return Rows(self.X, self.index[which], self.weight[which], self.key[which], None)
+
     def walk(
         self,
         strata: np.ndarray | None = None,
@@ -120,11 +124,13 @@ class Rows:
 class Units:
     """Shift (d,) and factor (one, or (d,)) that bring features near the origin and to unit size.
 
-    CSR blocks are scaled only: a shift would fill them.
+    Values beyond `clip`, in these units, count as `clip`. CSR blocks are scaled only: a shift would
+    fill them.
     """
 
     shift: np.ndarray
     factor: float | np.ndarray = 1.0
+    clip: float = np.inf
 
     def load(self, block: Any, dtype: Any, device: Any) -> Any:
         """``(block - shift) * factor`` as a tensor of `dtype`; a scaled CSR matrix for CSR."""
@@ -135,7 +141,10 @@ class Units:
             tensor = tensor.to(torch.float32 if block.dtype == np.float16 else torch.float64)
         shift = as_tensor(self.shift).to(tensor)
         factor = as_tensor(np.asarray(self.factor, np.float64)).to(tensor)
-        return (tensor - shift).mul_(factor).to(dtype)
+        scaled = (tensor - shift).mul_(factor)
+        if np.isfinite(self.clip):
+            scaled.clamp_(-self.clip, self.clip)
+        return scaled.to(dtype)
 
     def convert(self, X: np.ndarray, dtype: Any) -> np.ndarray:
         """``(X - shift) * factor`` as an array of `dtype`, computed in float64 block by block."""
@@ -305,10 +314,11 @@ def _rows_equal(X: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Moments:
-    """Weighted mean (d,) and mean variance of the features, both float64."""
+    """Weighted mean and variance (d,) of each feature and the variance of all entries, float64."""
 
     mean: np.ndarray
     variance: float
+    variances: np.ndarray
 
     @property
     def scale(self) -> float:
@@ -326,22 +336,23 @@ def weighted_moments(X: Any, sample_weight: np.ndarray | None) -> Moments:
     ValueError
         If `X` holds NaN or infinity.
     """
-    n, d = X.shape
+    n = X.shape[0]
     if sp.issparse(X):
         assert_all_finite(X.data, input_name="X")
         weights = np.ones(n) if sample_weight is None else sample_weight
         total = weights.sum()
         mean = np.asarray(weights @ X).ravel() / total
-        square = float((weights @ X.multiply(X)).sum() / total) / d
-        return Moments(mean, max(0.0, square - float(mean.mean()) ** 2))
+        square = np.asarray(weights @ X.multiply(X)).ravel() / total
+        variances = np.maximum(square - mean**2, 0.0)
+        return Moments(mean, max(0.0, float(square.mean()) - float(mean.mean()) ** 2), variances)
     first, second, origin = _sums_about_origin(X, sample_weight, float_type(X.dtype))
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         assert_all_finite(X, input_name="X")
     if not 1e-30 < second.max() < np.inf:  # the squares may have left the range of float32
         first, second, origin = _sums_about_origin(X, sample_weight, np.dtype(np.float64))
     mean = origin + first
-    second = second - first**2 + (mean - mean.mean()) ** 2
-    return Moments(mean, max(0.0, float(second.mean())))
+    variances = np.maximum(second - first**2, 0.0)
+    return Moments(mean, float((variances + (mean - mean.mean()) ** 2).mean()), variances)
 
 
 def _sums_about_origin(

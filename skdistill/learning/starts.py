@@ -16,6 +16,7 @@ from .. import _torch as torch
 from .._input.rows import row_hashes
 from ..batches.training_set import TrainingSet
 from ..sensitivity.draws import inclusion_probabilities
+from ..sensitivity.shares import class_budgets, class_shares
 
 CLUSTER_ROWS = 20_000  # rows that k-means sees of a class, or of all without classes
 
@@ -27,43 +28,6 @@ class Start:
     rows: Any
     targets: Any
     index: Any = None
-
-
-def class_budgets(weight: np.ndarray, budget: int, balance: bool) -> np.ndarray:
-    """Rows for each class, at least one, that add up to `budget`.
-
-    Parameters
-    ----------
-    weight : float64 ndarray of shape (c,), positive
-        Total weight of each class.
-    budget : int
-    balance : bool
-        As many rows for each class; else in proportion to the weights.
-
-    Returns
-    -------
-    int64 ndarray of shape (c,)
-
-    Raises
-    ------
-    ValueError
-        If there are fewer rows than classes.
-    """
-    n_classes = len(weight)
-    if budget < n_classes:
-        raise ValueError(
-            f"n_samples={budget} is fewer than the {n_classes} classes in y; use n_samples of at "
-            f"least {n_classes}."
-        )
-    share = np.full(n_classes, 1 / n_classes) if balance else weight / weight.sum()
-    # One row for each, and the rest by largest remainder: what is owed beyond the first row.
-    owed = np.maximum(share * budget - 1, 0)
-    rest = budget - n_classes
-    owed = owed * (rest / owed.sum()) if owed.sum() > 0 else np.zeros(n_classes)
-    counts = np.floor(owed + 1e-9).astype(np.int64)
-    order = np.argsort(-(owed - counts), kind="stable")
-    counts[order[: rest - counts.sum()]] += 1
-    return counts + 1
 
 
 def drawn_start(
@@ -173,7 +137,10 @@ def _groups(data: TrainingSet, budget: int, balance: bool) -> list[tuple[np.ndar
     codes = data.codes.cpu().numpy()
     weight = data.weight.double().cpu().numpy()
     present, codes = np.unique(codes, return_inverse=True)
-    counts = class_budgets(np.bincount(codes, weights=weight), budget, balance)
+    share = class_shares(
+        "balanced" if balance else "proportional", np.bincount(codes, weights=weight)
+    )
+    counts = class_budgets(share, budget)
     return [(np.flatnonzero(codes == c), int(counts[c])) for c in range(len(present))]
 
 

@@ -29,7 +29,10 @@ def mix_with_uniform(scores: np.ndarray, weight: np.ndarray, uniform_mixing: flo
 
 
 def inclusion_probabilities(
-    importance: np.ndarray, budget: int, strata: np.ndarray | None = None
+    importance: np.ndarray,
+    budget: int,
+    strata: np.ndarray | None = None,
+    counts: np.ndarray | None = None,
 ) -> np.ndarray:
     """Probabilities ``min(1, c s_i)`` with sum `budget`; every stratum sums to at least one.
 
@@ -41,6 +44,8 @@ def inclusion_probabilities(
         Number of rows to draw, at most u.
     strata : int ndarray of shape (u,), optional
         Class codes. Classes whose share of the budget is below one row are raised to one row.
+    counts : int ndarray of shape (c,), optional
+        Rows to draw of each class, of sum `budget`. By default its importance decides.
 
     Returns
     -------
@@ -52,6 +57,16 @@ def inclusion_probabilities(
         return _capped(importance, float(budget))
     total = np.bincount(strata, weights=importance)
     size = np.bincount(strata)
+    share = _stratum_sums(total, size, budget) if counts is None else counts
+    probabilities = np.empty_like(importance)
+    for code in np.flatnonzero(size):
+        rows = np.flatnonzero(strata == code)
+        probabilities[rows] = _capped(importance[rows], min(share[code], float(size[code])))
+    return probabilities
+
+
+def _stratum_sums(total: np.ndarray, size: np.ndarray, budget: int) -> np.ndarray:
+    """Sum of the probabilities in each stratum: by importance, but one row or more."""
     present = size > 0
     small = np.zeros(len(total), dtype=bool)
     share = np.zeros(len(total))
@@ -64,11 +79,7 @@ def inclusion_probabilities(
         if not newly.any() or not (free & ~newly).any():
             break
         small |= newly
-    probabilities = np.empty_like(importance)
-    for code in np.flatnonzero(present):
-        rows = np.flatnonzero(strata == code)
-        probabilities[rows] = _capped(importance[rows], min(share[code], float(size[code])))
-    return probabilities
+    return share
 
 
 def _capped_shares(total: np.ndarray, size: np.ndarray, budget: float) -> np.ndarray:
@@ -148,11 +159,16 @@ def systematic_draw(
 
 
 def iid_draw(
-    importance: np.ndarray, budget: int, rng: np.random.RandomState, strata: np.ndarray | None
+    importance: np.ndarray,
+    budget: int,
+    rng: np.random.RandomState,
+    strata: np.ndarray | None,
+    counts: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw `budget` rows independently, with replacement.
 
-    With strata the budget is shared out in whole numbers, at least one each.
+    With strata the budget is shared out in whole numbers, at least one each: as `counts` (c,) says,
+    or by importance.
 
     Returns
     -------
@@ -162,7 +178,10 @@ def iid_draw(
         Times drawn over expected times: the factor from a row's weight to its sample weight.
     """
     codes = np.zeros(len(importance), dtype=np.int64) if strata is None else strata
-    allocation = _whole_shares(np.bincount(codes, weights=importance), np.bincount(codes), budget)
+    allocation = counts
+    if allocation is None:
+        total = np.bincount(codes, weights=importance)
+        allocation = _whole_shares(total, np.bincount(codes), budget)
     rows, multiplier = [], []
     for code in np.flatnonzero(allocation):
         members = np.flatnonzero(codes == code)

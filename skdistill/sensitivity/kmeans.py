@@ -130,16 +130,19 @@ def rough_clustering(
 
 
 def assign(
-    rows: Rows, centres: np.ndarray, units: Units, device: Any
+    rows: Rows, centres: np.ndarray, units: Units, device: Any, numbers: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Nearest centre and squared distance of every row, tile by tile.
 
     Parameters
     ----------
     rows : Rows
-    centres : ndarray of shape (k, d), in `units`
+    centres : ndarray of shape (k, d), or (k, d + q) with `numbers`
+        In `units`.
     units : Units
     device : torch.device
+    numbers : float32 ndarray of shape (u, q), optional
+        Further coordinates of each row, beside its features.
 
     Returns
     -------
@@ -158,16 +161,16 @@ def assign(
     label = np.empty(len(rows), dtype=np.int32)
     distance2 = np.empty(len(rows), dtype=np.float32)
     if sp.issparse(rows.X):
-        work = _sparse_assignment(rows, centres, units, label, distance2)
+        work = _sparse_assignment(rows, centres, units, numbers, label, distance2)
         device = torch.device("cpu")
     else:
-        work = _dense_assignment(rows, centres, units, device, label, distance2)
+        work = _dense_assignment(rows, centres, units, numbers, device, label, distance2)
     block = tile_rows(sum(centres.shape), device)
     for_each_block(work, len(rows), block, parallel=device.type == "cpu")
     return label, distance2
 
 
-def _dense_assignment(rows, centres, units, device, label, distance2):
+def _dense_assignment(rows, centres, units, numbers, device, label, distance2):
     C = torch.from_numpy(np.ascontiguousarray(centres, dtype=np.float32)).to(device)
     half_c2 = (C.square().sum(1) / 2)[:, None]
     low_bits = 2 ** max(1, (len(C) - 1).bit_length()) - 1
@@ -175,6 +178,8 @@ def _dense_assignment(rows, centres, units, device, label, distance2):
 
     def work(start: int, stop: int) -> None:
         x = units.load(rows.block(start, stop), torch.float32, device)
+        if numbers is not None:
+            x = torch.cat([x, torch.from_numpy(numbers[start:stop]).to(device)], 1)
         tile = torch.addmm(half_c2, C, x.T, alpha=-1)  # (|c|^2 - 2 c.x) / 2
         tile.add_(torch.linalg.vecdot(x, x).div_(2))
         packed = tile.view(torch.int32).bitwise_and_(~low_bits).bitwise_or_(number)
@@ -186,11 +191,13 @@ def _dense_assignment(rows, centres, units, device, label, distance2):
     return work
 
 
-def _sparse_assignment(rows, centres, units, label, distance2):
+def _sparse_assignment(rows, centres, units, numbers, label, distance2):
     c2 = (centres**2).sum(1)
 
     def work(start: int, stop: int) -> None:
         x = units.load(rows.block(start, stop), None, None)
+        if numbers is not None:
+            x = sp.hstack([x, numbers[start:stop]], format="csr")
         x2 = np.asarray(x.multiply(x).sum(1)).ravel()
         d2 = x2[:, None] - 2 * (x @ centres.T) + c2
         label[start:stop] = d2.argmin(1)

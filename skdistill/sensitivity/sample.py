@@ -8,7 +8,7 @@ from .._input.rows import Rows
 from . import draws
 from .scores import Scores
 
-SAMPLINGS = draws.SAMPLINGS
+SAMPLINGS = (*draws.SAMPLINGS, "medoids")
 
 
 def weighted_sample(
@@ -21,6 +21,7 @@ def weighted_sample(
     sampling: str,
     mixing: float,
     calibrate: bool,
+    counts: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw rows in proportion to their importance.
 
@@ -38,6 +39,8 @@ def weighted_sample(
         Uniform share of the draw, in [0, 1].
     calibrate : bool
         Make the weights of each cell of `scores` sum to the weight of its rows.
+    counts : int64 ndarray of shape (c,), optional
+        Rows of each stratum, of sum `budget`; by default the importance decides.
 
     Returns
     -------
@@ -47,10 +50,15 @@ def weighted_sample(
     """
     p = draws.mix_with_uniform(scores.importance, rows.weight, mixing)
     if sampling == "iid" and budget < len(rows):
-        drawn, multiplier = draws.iid_draw(p, budget, rng, strata)
+        drawn, multiplier = draws.iid_draw(p, budget, rng, strata, counts)
     else:
-        p = draws.inclusion_probabilities(p, budget, strata)
-        drawn = draws.systematic_draw(p, rows.walk(strata, scores.cell, scores.rank), rng)
+        p = draws.inclusion_probabilities(p, budget, strata, counts)
+        order = rows.walk(strata, scores.cell, scores.rank)
+        # A comb of its own for each class meets the counts whatever the rounding of sums.
+        walks = [order]
+        if strata is not None and counts is not None:
+            walks = np.split(order, np.cumsum(np.bincount(strata))[:-1])
+        drawn = np.concatenate([draws.systematic_draw(p, walk, rng) for walk in walks])
         multiplier = 1 / p[drawn]
     weight = rows.weight[drawn] * multiplier
     if calibrate:

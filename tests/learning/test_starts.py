@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from skdistill.learning.starts import class_budgets, drawn_start, kmeans_start
+from skdistill.learning.starts import drawn_start, kmeans_start
 from skdistill.objectives import TrainingSet
 
 
@@ -17,25 +17,6 @@ def classes(sizes=(60, 30, 10), d=3, seed=0):
     rows = torch.from_numpy(rng.normal(size=(len(codes), d)) + 10 * codes[:, None])
     targets = torch.eye(len(sizes), dtype=torch.float64)[codes]
     return TrainingSet(rows, targets, torch.ones(len(codes)), torch.from_numpy(codes))
-
-
-@pytest.mark.parametrize(
-    ("weight", "budget", "balance", "expected"),
-    [
-        ([60, 30, 10], 10, False, [6, 3, 1]),
-        ([60, 30, 10], 9, True, [3, 3, 3]),
-        ([60, 30, 10], 10, True, [4, 3, 3]),
-        ([1e6, 1, 1], 5, False, [3, 1, 1]),
-        ([1, 1, 1], 3, False, [1, 1, 1]),
-    ],
-)
-def test_class_budgets(weight, budget, balance, expected):
-    assert class_budgets(np.array(weight, dtype=float), budget, balance).tolist() == expected
-
-
-def test_fewer_rows_than_classes():
-    with pytest.raises(ValueError, match="n_samples=2 is fewer than the 3 classes"):
-        class_budgets(np.ones(3), 2, False)
 
 
 def test_drawn_rows_are_distinct_rows_of_their_classes():
