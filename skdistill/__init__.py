@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from .auto import AutoDistiller
 from .coreset import SensitivityCoreset
 from .data import DistilledData
 from .distiller import DatasetDistiller
 from .meta import DistilledClassifier, DistilledRegressor
 
 __all__ = [
+    "AutoDistiller",
     "DatasetDistiller",
     "DistilledClassifier",
     "DistilledData",

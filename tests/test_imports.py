@@ -23,6 +23,8 @@ ROOMS = [
     {"cli"},  # python -m skdistill
     {"evaluation"},  # scores of a small set
     {"meta"},  # estimators trained on a small set
+    {"auto"},  # the best of several small sets
+    {"selection"},  # candidates, and the contest that one of them wins
     {"distiller", "inspection"},  # learnt rows; pictures
     {"learning"},  # the course of a fit that learns rows
     {"coreset"},  # chosen rows
@@ -37,7 +39,7 @@ ROOMS = [
     {"_device", "_files"},
     {"_torch"},
 ]
-SHOWS_ESTIMATORS = 7  # rooms from `base` up
+SHOWS_ESTIMATORS = 9  # rooms from `base` up
 OPTIONAL = {"dask", "distributed", "matplotlib", "pandas", "pyarrow"}
 
 

@@ -28,7 +28,12 @@ _FORWARDING = ((BaseSearchCV, "estimator"), (RFE, "estimator"))
 
 
 def fit_weighted(
-    estimator: Any, X: Any, y: Any, sample_weight: np.ndarray, use_weights: str | bool
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: np.ndarray,
+    use_weights: str | bool,
+    **fit_params: Any,
 ) -> Any:
     """Fit `estimator` on weighted rows.
 
@@ -45,6 +50,8 @@ def fit_weighted(
     use_weights : {"auto", True, False}
         False leaves the weights out. True and "auto" hand them on, and where the estimator takes
         none, True is an error and "auto" is one unless the weights are all equal.
+    **fit_params : dict
+        Further keywords of ``estimator.fit``.
 
     Returns
     -------
@@ -57,15 +64,15 @@ def fit_weighted(
         If the weights matter and the estimator takes none.
     """
     if use_weights is False:
-        return estimator.fit(X, y)
+        return estimator.fit(X, y, **fit_params)
     keyword = weight_keyword(estimator)
     if keyword is not None:
         if get_config()["enable_metadata_routing"]:
             # Prefixed keywords are unknown to routers; the requests of the steps decide.
             keyword = "sample_weight"
-        return estimator.fit(X, y, **{keyword: sample_weight})
+        return estimator.fit(X, y, **{keyword: sample_weight}, **fit_params)
     if use_weights == "auto" and all_equal(sample_weight):
-        return estimator.fit(X, y)
+        return estimator.fit(X, y, **fit_params)
     raise ValueError(
         f"estimator={estimator!r} takes no sample_weight in fit, and the weights of the distilled "
         f"rows matter (use_weights={use_weights!r}; they lie between {sample_weight.min():.4g} and "

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     check_array,
@@ -21,9 +23,11 @@ from sklearn.utils.validation import (
 )
 
 from .._input.fit_weights import fit_weighted
+from ..auto import AutoDistiller
 from ..coreset import SensitivityCoreset
 from ..data import DistilledData
 from ..learning.callbacks import CallbackSupportMixin, FitTask
+from ._held_out import hold_out, validation_keywords
 from ._scores import Classes
 
 
@@ -61,6 +65,7 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         "distiller": [HasMethods(["fit"]), None],
         "use_weights": [StrOptions({"auto"}), "boolean"],
         "memory": [str, HasMethods(["cache"]), None],
+        "validation": [StrOptions({"held_out"}), None],
     }
 
     def __init__(
@@ -70,11 +75,13 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         *,
         use_weights: str | bool = "auto",
         memory: Any = None,
+        validation: str | None = None,
     ) -> None:
         self.estimator = estimator
         self.distiller = distiller
         self.use_weights = use_weights
         self.memory = memory
+        self.validation = validation
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict with the estimator that was trained on the small set.
@@ -111,10 +118,28 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         distiller = clone(self._given_distiller())
         if "target_type" in distiller.get_params(deep=False):
             distiller.set_params(target_type=self._target_type)
+        if isinstance(distiller, AutoDistiller) and distiller.estimator is None:
+            distiller.set_params(estimator=self.estimator)  # the rows are for this model
+            if self.use_weights is False:
+                distiller.set_params(use_weights=False)
         # What listens to a fit has no part in its result.
         fit = check_memory(self.memory).cache(fit_distiller, ignore=["task"])
         self.distiller_ = fit(distiller, X, y, sample_weight, task)
         self.distilled_ = self._small_set()
+
+    def _without_held_out(
+        self, X: Any, y: np.ndarray, sample_weight: Any, fit_params: dict[str, Any]
+    ) -> tuple[Any, np.ndarray, Any, dict[str, Any]]:
+        """Rows to distil, and the estimator's parameters with a validation set where asked."""
+        fit_params = self._estimator_params(fit_params)
+        if self.validation is None:
+            return X, y, sample_weight, fit_params
+        if self.estimator is None:
+            raise ValueError("validation='held_out' needs an estimator; use validation=None.")
+        validation_keywords(self.estimator, None, None)  # before the work
+        classes = self._target_type == "classification"
+        (X, y, sample_weight), held = hold_out(X, y, sample_weight, classes)
+        return X, y, sample_weight, {**fit_params, **validation_keywords(self.estimator, *held)}
 
     def _fit_task(self, X: Any, y: Any, sample_weight: Any) -> FitTask:
         """Return what callbacks hear of a fit: the distiller, and the estimator if there is one."""
@@ -122,8 +147,12 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _given_distiller(self) -> Any:
         """Return the distiller parameter, the default distiller for None."""
+        if self.distiller is not None:
+            return self.distiller
         # Seeded: no parameter of this class could make two fits with it agree.
-        return SensitivityCoreset(random_state=0) if self.distiller is None else self.distiller
+        if self.estimator is None:
+            return SensitivityCoreset(random_state=0)
+        return AutoDistiller(random_state=0)
 
     def _small_set(self) -> DistilledData:
         """Return the set of the fitted distiller; one that was frozen may not fit the data."""
@@ -147,11 +176,39 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             )
         return small
 
-    def _trained_estimator(self, task: FitTask) -> Any:
+    def _estimator_params(self, fit_params: dict[str, Any]) -> dict[str, Any]:
+        """Parameters of ``fit`` that go to the estimator; routed where routing is on."""
+        if not fit_params:
+            return {}
+        if self.estimator is None:
+            raise TypeError(
+                f"fit got {sorted(fit_params)}, but estimator=None takes no further parameters."
+            )
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", **fit_params).estimator.fit
+        return fit_params
+
+    def get_metadata_routing(self) -> Any:
+        """Say where the parameters of ``fit`` go.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            `sample_weight` is for the distiller, all else for the estimator.
+        """
+        router = MetadataRouter(owner=self).add_self_request(self)
+        if self.estimator is not None:
+            mapping = MethodMapping().add(caller="fit", callee="fit")
+            router.add(estimator=self.estimator, method_mapping=mapping)
+        return router
+
+    def _trained_estimator(self, task: FitTask, fit_params: dict[str, Any]) -> Any:
         """Return a clone of the estimator, trained on the small set."""
         small, estimator = self.distilled_, clone(self.estimator)
         with task.part("train", estimator):
-            return fit_weighted(estimator, small.X, small.y, small.sample_weight, self.use_weights)
+            return fit_weighted(
+                estimator, small.X, small.y, small.sample_weight, self.use_weights, **fit_params
+            )
 
     def _induced_predictor(self) -> Any:
         """Return the predictor of real scores that the small set was made for."""

@@ -28,10 +28,11 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
         :class:`SensitivityCoreset` weighted kernel ridge regression.
 
     distiller : distiller, default=None
-        What makes the small set. None is ``SensitivityCoreset(random_state=0)``. Its `target_type`,
-        where it has one, is set to "regression".
-        A ``FrozenEstimator`` of a fitted distiller is used as it is: the data of `fit` then serve
-        only to know the features.
+        What makes the small set. None is ``AutoDistiller(random_state=0)``, which makes rows for
+        `estimator`, or ``SensitivityCoreset(random_state=0)`` without one. An `AutoDistiller` that
+        has no estimator of its own gets this one. The distiller's `target_type`, where it has one,
+        is set to "regression". A ``FrozenEstimator`` of a fitted distiller is used as it is: the
+        data of `fit` then serve only to know the features.
 
     use_weights : {"auto", True, False}, default="auto"
         Whether the estimator gets the weights of the distilled rows. "auto" passes them to an
@@ -44,7 +45,13 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
 
     memory : str or object with the joblib.Memory interface, default=None
         Where fitted distillers are cached, as in a Pipeline: a grid search over the parameters of
-        the estimator then distils once a fold instead of once a candidate.
+        the estimator then distils once a fold instead of once a candidate. An `AutoDistiller` makes
+        other rows for each candidate.
+
+    validation : {"held_out", None}, default=None
+        "held_out" keeps a tenth of the rows, at most 10,000, out of the small set and hands them to
+        an estimator that stops early: as `X_val` and `y_val`, or as `eval_set`, whichever its
+        ``fit`` takes.
 
     Attributes
     ----------
@@ -91,12 +98,17 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
         *,
         use_weights: str | bool = "auto",
         memory: Any = None,
+        validation: str | None = None,
     ) -> None:
-        super().__init__(estimator, distiller, use_weights=use_weights, memory=memory)
+        super().__init__(
+            estimator, distiller, use_weights=use_weights, memory=memory, validation=validation
+        )
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DistilledRegressor:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, **fit_params: Any
+    ) -> DistilledRegressor:
         """Distil the data, then train the estimator on the small set.
 
         Parameters
@@ -109,6 +121,10 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, for the distiller.
+
+        **fit_params : dict
+            Parameters of the estimator's ``fit``, such as an `eval_set` of real rows. With
+            scikit-learn's metadata routing enabled, its requests decide.
 
         Returns
         -------
@@ -129,11 +145,12 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
         task = self._fit_task(X, y, sample_weight)
         validate_data(self, X, y, skip_check_array=True)
         y = check_targets(y, self)
+        X, y, sample_weight, fit_params = self._without_held_out(X, y, sample_weight, fit_params)
         self._distil(X, y, sample_weight, task)
         if self.estimator is None:
             self.estimator_ = self._score_regressor(y)
         else:
-            self.estimator_ = self._trained_estimator(task)
+            self.estimator_ = self._trained_estimator(task, fit_params)
         task.end()
         return self
 

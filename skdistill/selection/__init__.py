@@ -1,0 +1,1 @@
+"""Several small sets, and the one kept that trains the user's model best on held-out rows."""
