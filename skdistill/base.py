@@ -21,6 +21,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ._input.caller import warn_caller
+from ._input.lazy import is_lazy, map_blocks
 from ._input.rows import Moments, Units, check_two_dimensional, float_type
 from ._input.targets import TARGET_TYPES, Target, check_objects, encode_target
 from .data import DistilledData
@@ -113,14 +114,18 @@ class BaseDistiller(
         Parameters
         ----------
         X : array-like, CSR matrix or DataFrame of shape (n_samples, n_features)
-            Rows to map; one row in, one row out.
+            Rows to map; one row in, one row out. A Dask array or DataFrame is mapped block by
+            block when the result is computed.
 
         Returns
         -------
         ndarray of shape (n_samples, n_distilled)
-            In single precision for float32 and float16 input, else in float64.
+            In single precision for float32 and float16 input, else in float64. A Dask array for
+            Dask input.
         """
         check_is_fitted(self)
+        if is_lazy(X):
+            return map_blocks(self.transform, X)
         features = self._features(X)
         dtype = float_type(features.dtype)
         return self._map.product(features, self.normalization_, dtype, self.device)
@@ -235,6 +240,10 @@ class BaseDistiller(
                 budget = n_distinct
         else:
             budget = max(1, round(budget * n_distinct))
+        return self._check_budget(budget, n_classes)
+
+    def _check_budget(self, budget: int, n_classes: int) -> int:
+        """Check that there is a row for each class."""
         if budget < n_classes:
             way_out = ", or stratify=False" if hasattr(self, "stratify") else ""
             raise ValueError(

@@ -13,8 +13,10 @@ import scipy.sparse as sp
 from sklearn.base import _fit_context, clone
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 
 from ._device import resolve_device
+from ._input.lazy import is_lazy
 from ._input.rows import Moments, Rows, Units, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input
 from .data import DistilledData
@@ -25,6 +27,8 @@ from .sensitivity.medoids import Clusters, kmeans_clusters, standard_space
 from .sensitivity.sample import SAMPLINGS, weighted_sample
 from .sensitivity.scores import Scores
 from .sensitivity.shares import CLASS_SHARES, class_budgets, class_shares
+from .streaming.coreset import Part, StreamingMixin, counts_rows
+from .streaming.sources import in_memory, open_source
 
 LOSSES = ("kmeans", "kernel_ridge", "cross_entropy", "squared_error")
 DEFAULT_MIXING = {"kmeans": 0.2, "others": 0.5}
@@ -44,9 +48,11 @@ class _Task:
     budget: int
     device: Any
     rng: np.random.RandomState
+    scored_for: int
+    reference: Any = None
 
 
-class SensitivityCoreset(BaseDistiller):
+class SensitivityCoreset(StreamingMixin, BaseDistiller):
     """Choose weighted rows by provable importance (sensitivity) sampling.
 
     ``fit_distill(X, y)`` gives the small data set; ``fit_transform(X, y)`` gives Nystroem features
@@ -134,7 +140,11 @@ default="kmeans"
 
     preprocessor : transformer, default=None
         Makes the features that rows are scored on, and that the kernel sees. The rows handed out
-        are the user's own: a DataFrame keeps its columns, dtypes and index.
+        are the user's own: a DataFrame keeps its columns, dtypes and index. In a stream it is
+        fitted to each block anew.
+
+    window : int, default=None
+        How many of the last chunks `partial_fit` keeps: older ones are forgotten. None keeps all.
 
     kernel : {"rbf", "mirror_rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"} or \
 callable, default="rbf"
@@ -264,6 +274,7 @@ callable, default="rbf"
         "stratify": ["boolean", StrOptions({"auto"})],
         "class_share": [StrOptions({"auto", *CLASS_SHARES}), Mapping],
         "preprocessor": [HasMethods(["fit_transform", "transform"]), None],
+        "window": [Interval(Integral, 1, None, closed="left"), None],
     }
     _accept_sparse = "csr"
 
@@ -282,6 +293,7 @@ callable, default="rbf"
         stratify: bool | str = "auto",
         class_share: str | Mapping = "auto",
         preprocessor: Any = None,
+        window: int | None = None,
         kernel: str | Callable = "rbf",
         gamma: float | str | None = "scale",
         degree: float = 3,
@@ -304,6 +316,7 @@ callable, default="rbf"
         self.stratify = stratify
         self.class_share = class_share
         self.preprocessor = preprocessor
+        self.window = window
         self.kernel = kernel
         self.gamma = gamma
         self.degree = degree
@@ -318,37 +331,121 @@ callable, default="rbf"
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SensitivityCoreset:
         """Choose the rows.
 
+        Data larger than memory are read once, in chunks, and never held: a `numpy.memmap`, an
+        array of h5py or Zarr, a `pyarrow.dataset.Dataset`, or an iterable of chunks. Of a Dask
+        array or DataFrame each worker reads its own partitions. See :ref:`larger_than_memory`.
+
         Parameters
         ----------
-        X : array-like, CSR matrix or DataFrame of shape (n_samples, n_features)
-            Training data.
+        X : array-like, CSR matrix or DataFrame of shape (n_samples, n_features), or a source
+            Training data. An iterable gives chunks ``X``, ``(X, y)`` or ``(X, y,
+            sample_weight)``.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Target. Losses ``"cross_entropy"`` and ``"squared_error"`` need it.
+            Target. Losses ``"cross_entropy"`` and ``"squared_error"`` need it. The name of a
+            column, or a list of names, with an Arrow data set; None with an iterable.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. A row of weight 2 counts as two rows.
+            Non-negative weights. A row of weight 2 counts as two rows. The name of a column with
+            an Arrow data set; None with an iterable.
 
         Returns
         -------
         self : SensitivityCoreset
             Fitted estimator.
         """
+        self.__dict__.pop("_stream", None)
+        if is_lazy(X):
+            self._fit_dask(X, y, sample_weight)
+            return self
+        source = open_source(X, y, sample_weight)
+        if isinstance(X, np.memmap) and not isinstance(self.n_samples, Integral):
+            source = None  # a share of the distinct rows needs all of them at once
+        if source is not None:
+            self._fit_source(source)
+        else:
+            X, y, sample_weight = (in_memory(values) for values in (X, y, sample_weight))
+            self._fit_rows(X, y, sample_weight, None)
+            self.n_samples_seen_ = len(self.sensitivities_)
+            self.__dict__.pop("_reference", None)
+        return self
+
+    @available_if(counts_rows)
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SensitivityCoreset:
+        """Read a chunk of a stream, and choose rows of all chunks so far.
+
+        Chunks may come in any order and size, and need not hold all classes. After each call the
+        estimator is fitted: `distilled_` stands for all rows so far, or for the last `window`
+        chunks. What is kept besides are small sets of earlier blocks (merge and reduce), so that
+        memory grows with the logarithm of the number of rows.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix or DataFrame of shape (n_samples, n_features)
+            The chunk.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Its target.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self : SensitivityCoreset
+            Fitted estimator. `indices_` are positions in the whole stream. There are no
+            `sensitivities_`.
+
+        Raises
+        ------
+        ValueError
+            If the chunk does not fit the earlier ones. The stream then stays as it was.
+        AttributeError
+            If `n_samples` is a share of the rows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skdistill import SensitivityCoreset
+        >>> stream = SensitivityCoreset(100, random_state=0)
+        >>> for seed in range(5):
+        ...     X = np.random.default_rng(seed).normal(size=(1000, 3))
+        ...     _ = stream.partial_fit(X)
+        >>> stream.n_samples_seen_, stream.distilled_
+        (5000, DistilledData(100 rows, 3 features, total weight 5000))
+        """
+        self._fit_chunk(X, y, sample_weight)
+        return self
+
+    def _fit_rows(self, X: Any, y: Any, sample_weight: Any, part: Part | None) -> None:
+        """Choose rows of data in memory; `part` says which part of a stream they are, if any."""
         began = time.perf_counter()
         device = resolve_device(self.device)
         self.device_ = str(device)
-        rng = check_random_state(self.random_state)
+        rng = check_random_state(self.random_state if part is None else part.seed)
         data = self._read(X, y, sample_weight)
+        self._kind = data.target.kind
         moments = weighted_moments(data.features, data.sample_weight)
         rows = merge_equal_rows(data.features, data.target.identity, data.sample_weight)
         if rows.canonical:  # then not even rounding depends on order and repetition
             moments = weighted_moments(rows.take(np.arange(len(rows))), rows.weight)
         strata = self._strata(data, rows)
-        budget = self._resolve_budget(len(rows), 0 if strata is None else strata.max() + 1)
+        n_strata = 0 if strata is None else strata.max() + 1
+        if part is not None:
+            wanted = part.scored_for if part.budget is None else part.budget
+            budget = self._check_budget(min(wanted, len(rows)), n_strata)
+        else:
+            budget = self._resolve_budget(len(rows), n_strata)
         kernel, units = self._resolve_kernel(moments)
         self._say(f"{len(rows)} distinct rows of {data.features.shape[0]}", began)
 
-        task = _Task(data, rows, strata, moments, kernel, units, budget, device, rng)
+        # Clusters and the ridge of a part of a stream are those of the whole.
+        scored_for = budget if part is None else min(budget, part.scored_for)
+        reference = None if part is None else part.reference
+        task = _Task(
+            data, rows, strata, moments, kernel, units, budget, device, rng, scored_for, reference
+        )
         scores = self._score(task)
         self.sensitivities_ = rows.split(scores.sensitivity, data.sample_weight)
         self.total_sensitivity_ = float(scores.sensitivity.sum())
@@ -371,7 +468,6 @@ callable, default="rbf"
         )
         self._set_map(kernel, rows.take(drawn), units)
         self._say(f"{len(drawn)} rows chosen", began)
-        return self
 
     def _target_type(self) -> str:
         # Only classes have a cross-entropy: floats like 0.0 and 1.0 are read as such.
@@ -411,7 +507,7 @@ callable, default="rbf"
         self.__dict__.pop("alpha_", None)  # of an earlier fit with another loss
         if self.loss == "kmeans":
             n_clusters = (
-                kmeans.default_n_clusters(task.budget)
+                kmeans.default_n_clusters(task.scored_for)
                 if isinstance(self.n_clusters, str)
                 else self.n_clusters
             )
@@ -426,7 +522,7 @@ callable, default="rbf"
                 task.kernel,
                 task.units,
                 self.alpha,
-                task.budget,
+                task.scored_for,
                 task.device,
                 task.rng,
             )
@@ -435,9 +531,16 @@ callable, default="rbf"
         if callable(self.loss):
             losses = relative_loss.callable_losses(self.loss, data.features, data.y)
         else:
+            model = task.reference
+            if model is None and self.estimator is not None:
+                model = clone(self.estimator)
+            elif model is None:
+                classification = data.target.classes is not None
+                model = relative_loss.reference_model(classification, sp.issparse(data.features))
+            self._reference = model  # for the parts of a stream that come after this one
             losses = relative_loss.model_losses(
                 self.loss,
-                None if self.estimator is None else clone(self.estimator),
+                model,
                 data.features,
                 data.y,
                 data.target,
@@ -492,3 +595,16 @@ callable, default="rbf"
             task.device,
             task.rng,
         )
+
+
+def _choose(
+    small: DistilledData, n_samples: int, params: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and weights of the rows that `DistilledData.reduce` keeps."""
+    chosen = SensitivityCoreset(n_samples, **params).fit_distill(**small)
+    assert chosen.indices is not None
+    return chosen.indices, chosen.sample_weight
+
+
+# Small sets lie below what chooses rows, and their method asks for it.
+DistilledData._choose = staticmethod(_choose)

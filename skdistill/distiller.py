@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,18 +16,21 @@ import scipy.sparse as sp
 from sklearn.base import _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
+from . import _torch as torch
 from ._device import resolve_device
 from ._input.caller import called_by_hand, warn_caller
 from ._input.rows import Moments, Units, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input, KernelRidgePredictor
 from .batches.sampler import row_losses
+from .coreset import SensitivityCoreset
 from .data import DistilledData
 from .data.predictor import describe
 from .kernels import Kernel
 from .kernels.ridge import RidgeFit
 from .learning.callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from .learning.checkpoint import Checkpoint, fingerprint
 from .learning.course import learn
 from .learning.init import Starts
 from .learning.problem import Learnt, Settings, make_problem, target_units
@@ -35,6 +40,7 @@ from .learning.result import (
     labels_in_users_type,
     rows_in_users_form,
 )
+from .learning.stream_pool import larger_than_memory, random_pool
 from .learning.trainer import TrainingOptions, unheard
 from .networks import check_image_shape
 from .networks.predictor import NetworkPredictor, StoredPredictor
@@ -151,6 +157,12 @@ DistilledData, default="auto"
 
     warm_start : bool, default=False
         Start from the rows of the previous fit.
+
+    checkpoint : str or path, default=None
+        File that training writes its state to every `refresh_every` steps. A fit that was killed
+        and is started again with the same data and parameters goes on from there, and gives what
+        it would have given; with others it raises a ValueError. The file holds no pickle, and is
+        removed at the end. It needs an integer `random_state` and ``objective="kernel_ridge"``.
 
     kernel : {"rbf", "mirror_rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"}, \
 default="rbf"
@@ -298,7 +310,10 @@ default="rbf"
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
+        "checkpoint": [str, PathLike, None],
     }
+
+    _pool: SensitivityCoreset  # of the stream that `partial_fit` reads
 
     def __init__(
         self,
@@ -325,6 +340,7 @@ default="rbf"
         n_iter_no_change: int | None = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
+        checkpoint: str | PathLike[str] | None = None,
         kernel: str | Callable = "rbf",
         gamma: float | str | None = "scale",
         degree: float = 3,
@@ -357,6 +373,7 @@ default="rbf"
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.kernel = kernel
         self.gamma = gamma
         self.degree = degree
@@ -374,8 +391,9 @@ default="rbf"
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Training data, dense.
+        X : array-like or DataFrame of shape (n_samples, n_features), or a source
+            Training data, dense. Data larger than memory, as in :meth:`SensitivityCoreset.fit`,
+            are read once; the rows are learnt from a random pool of 50,000 of them.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Target. Without one ``objective="kernel_ridge"`` learns the subspace of the kernel.
@@ -395,10 +413,64 @@ default="rbf"
             the same. Called directly from the prompt or from a cell of a notebook, the fit ends
             with a warning instead.
         """
-        self._began = time.perf_counter()
         self._check_forms(X)
         task = FitTask(self, X, y, sample_weight)
+        self.__dict__.pop("_pool", None)
+        if larger_than_memory(X, y, sample_weight):
+            pool = random_pool(self.target_type, self.device, self.random_state)
+            X, y, sample_weight = _as_input(pool.fit(X, y, sample_weight=sample_weight))
         before = self.distilled_ if self.warm_start and hasattr(self, "distilled_") else None
+        self._learn(X, y, sample_weight, before, task)
+        return self
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> DatasetDistiller:
+        """Learn on from a chunk of a stream.
+
+        A random pool of all rows so far, of 50,000 at most, is refreshed by the chunk. Training
+        starts from the rows learnt before and takes its batches from the pool.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            The chunk, dense.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Its target.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self : DatasetDistiller
+            Fitted estimator; its weights sum to those of all rows so far.
+
+        Raises
+        ------
+        ValueError
+            If the chunk does not fit the earlier ones.
+        """
+        self._check_forms(X)
+        task = FitTask(self, X, y, sample_weight)
+        if hasattr(self, "_pool"):
+            validate_data(self, X, reset=False, skip_check_array=True)
+            pool = copy.copy(self._pool)  # the chunk is in it only if all goes well
+        else:
+            pool = random_pool(self.target_type, self.device, self.random_state)
+        pool.partial_fit(X, y, sample_weight=sample_weight)
+        before = getattr(self, "distilled_", None)
+        if before is not None and len(before) != self.n_samples:
+            before = None  # of a first chunk with fewer rows
+        self._learn(*_as_input(pool), before, task)
+        self._pool = pool
+        return self
+
+    def _learn(
+        self, X: Any, y: Any, sample_weight: Any, before: DistilledData | None, task: FitTask
+    ) -> None:
+        self._began = time.perf_counter()
         device = resolve_device(self.device)
         rng = check_random_state(self.random_state)
         data = self._read(X, y, sample_weight)
@@ -427,7 +499,9 @@ default="rbf"
             device=device,
         )
         del rows  # its keys and their order take memory that training does without
+        checkpoint = self._open_checkpoint(data, before)
         settings = self._settings(data, budget, objective, task)
+        settings = replace(settings, checkpoint=checkpoint)
         self._say(f"{len(problem)} distinct rows of {len(data.features)}", self._began)
         starts = Starts(self, before, data, budget, rng, balance=settings.balance)
         learnt = learn(
@@ -441,6 +515,8 @@ default="rbf"
         self._kind, self._seed = data.target.kind, int(rng.randint(2**31))
         self.objective_ = clone(objective).set_params(**learnt.parameters)
         self._store(learnt, data)
+        if checkpoint is not None and learnt.result.status != "interrupted":
+            checkpoint.end()
         self.device_ = str(device)
         task.end()
         if learnt.result.status == "interrupted" and not called_by_hand(self):
@@ -449,7 +525,6 @@ default="rbf"
             learnt.result, self.validation_scores_, self.learning_rate, data.target.classes
         ):
             warn_caller(message, category)
-        return self
 
     def make_predictor(self) -> Any:
         """Return the predictor that the rows were learnt for.
@@ -491,6 +566,23 @@ default="rbf"
                 "Sparse data was passed, but rows are learnt densely; reduce X first, for example "
                 "with sklearn.decomposition.TruncatedSVD, or choose rows with SensitivityCoreset."
             )
+
+    def _open_checkpoint(self, data: Input, before: DistilledData | None) -> Checkpoint | None:
+        """Return the file that this fit writes to and goes on from."""
+        if self.checkpoint is None:
+            return None
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                f"checkpoint={str(self.checkpoint)!r} needs a fit that can be repeated, but "
+                f"random_state is {self.random_state!r}; pass an integer."
+            )
+        parameters = self.get_params(deep=False)
+        for name in ("checkpoint", "verbose"):
+            del parameters[name]
+        parameters["version of torch"] = torch.__version__
+        arrays = {"X": data.features, "y": data.y, "sample_weight": data.sample_weight}
+        arrays["rows to start from"] = None if before is None else before.X
+        return Checkpoint(self.checkpoint, fingerprint(parameters, arrays))
 
     def _technique(self) -> Any:
         return OBJECTIVES[self.objective]() if isinstance(self.objective, str) else self.objective
@@ -589,3 +681,8 @@ default="rbf"
             predictor_params=predictor_params,
         )
         self._say(f"{len(learnt.rows)} rows learnt, {result.status}", self._began)
+
+
+def _as_input(pool: SensitivityCoreset) -> tuple[Any, Any, np.ndarray]:
+    small = pool.distilled_
+    return small.X, small.y, small.sample_weight

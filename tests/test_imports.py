@@ -28,6 +28,7 @@ ROOMS = [
     {"distiller", "inspection"},  # learnt rows; pictures
     {"learning"},  # the course of a fit that learns rows
     {"coreset"},  # chosen rows
+    {"streaming"},  # merge and reduce; where chunks come from
     {"base"},  # what every distiller shares
     {"objectives", "sensitivity"},  # techniques; scores, and from scores to a weighted sample
     {"features"},  # what nearness is measured in
@@ -39,7 +40,7 @@ ROOMS = [
     {"_device", "_files"},
     {"_torch"},
 ]
-SHOWS_ESTIMATORS = 9  # rooms from `base` up
+SHOWS_ESTIMATORS = 10  # rooms from `base` up
 OPTIONAL = {"dask", "distributed", "matplotlib", "pandas", "pyarrow"}
 
 

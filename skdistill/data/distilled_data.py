@@ -7,14 +7,15 @@ A tuple would lose the weights or pass them as the wrong argument (``SGDClassifi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
 from . import checks
 from .conversions import to_dataset, to_frame
+from .merging import concatenate
 from .predictor import as_predictor_params, fit_predictor
 from .storage import read_npz, write_npz
 
@@ -195,6 +196,98 @@ class DistilledData:
             parts.append(checks.count(len(self.classes), "class", "classes"))
         parts.append(f"total weight {self.sample_weight.sum():.10g}")
         return f"DistilledData({', '.join(parts)})"
+
+    # Merge and reduce ------------------------------------------------------------------------
+
+    # How rows are chosen is known further up in the package: `skdistill.coreset` puts it here.
+    _choose: ClassVar[Callable[..., Any]]
+
+    @classmethod
+    def concat(cls, parts: Sequence[DistilledData]) -> DistilledData:
+        """Put small sets of disjoint parts of a data set together.
+
+        Weights add up as they are, so that the union stands for all the data that the parts stand
+        for. With :meth:`reduce` this is merge-and-reduce, in any engine: make a coreset of each
+        part wherever it lies, send the coresets to one place, put them together, reduce.
+
+        Parameters
+        ----------
+        parts : sequence of DistilledData
+            With the same columns. All have a target or none has.
+
+        Returns
+        -------
+        union : DistilledData
+            `classes` are those of all parts. `targets` are kept where all parts have them.
+            `indices` and `predictor_params`, which speak of one part, are left out.
+
+        Raises
+        ------
+        ValueError
+            If there are no parts, or they differ in columns, in having a target, or in its form.
+        TypeError
+            If some rows are arrays and others DataFrames or CSR matrices.
+
+        See Also
+        --------
+        SensitivityCoreset.partial_fit : Does all this chunk by chunk.
+
+        Examples
+        --------
+        >>> from skdistill import DistilledData
+        >>> monday = DistilledData([[0.0], [1.0]], ["no", "no"], [10, 5], classes=["no"])
+        >>> tuesday = DistilledData([[3.0]], ["yes"], [7], classes=["yes"])
+        >>> DistilledData.concat([monday, tuesday])
+        DistilledData(3 rows, 1 feature, 2 classes, total weight 22)
+        """
+        return cls(**{**concatenate(list(parts)), "indices": None})
+
+    def reduce(
+        self, n_samples: int, *, loss: Any = "kmeans", random_state: Any = None, **params: Any
+    ) -> DistilledData:
+        """Choose fewer of the rows, with new weights, for the same data.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of rows to choose. A set that has no more comes back as it is.
+
+        loss : str or callable, default="kmeans"
+            What the rows are scored by, as in :class:`SensitivityCoreset`.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draw.
+
+        **params : dict
+            Other parameters of :class:`SensitivityCoreset`.
+
+        Returns
+        -------
+        small : DistilledData
+            `indices` are taken along where there are any; else they are positions in this set.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skdistill import DistilledData
+        >>> days = [DistilledData(np.random.default_rng(i).normal(size=(50, 2))) for i in range(4)]
+        >>> DistilledData.concat(days).reduce(20, random_state=0)
+        DistilledData(20 rows, 2 features, total weight 200)
+        """
+        if len(self) <= n_samples:
+            chosen, weight = np.arange(len(self)), self.sample_weight
+        else:
+            params = {"loss": loss, "random_state": random_state, **params}
+            chosen, weight = type(self)._choose(self, n_samples, params)
+        return DistilledData(
+            self.X.iloc[chosen] if hasattr(self.X, "iloc") else self.X[chosen],
+            None if self.y is None else self.y[chosen],
+            weight,
+            targets=None if self.targets is None else self.targets[chosen],
+            classes=self.classes,
+            indices=chosen if self.indices is None else self.indices[chosen],
+            feature_names=self.feature_names,
+        )
 
     # Other forms -----------------------------------------------------------------------------
 

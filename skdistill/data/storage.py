@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from os import PathLike
 from typing import IO, Any, TypeVar
 
@@ -21,9 +22,6 @@ from .._files import replacing
 from .._input.frames import is_frame
 from .archive import NATIVE_KINDS, Archive, RefusedError, damage, open_regular
 
-FORMAT = "skdistill.DistilledData"
-VERSION = 2  # 2 added parameters of the predictor
-
 Arrays = dict[str, Any]
 Spec = dict[str, Any] | None
 
@@ -32,23 +30,51 @@ Built = TypeVar("Built")
 _SCALARS = (str, int, float, bool, type(None))
 
 
-def write_npz(file: str | PathLike[str] | IO[bytes], parts: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class Format:
+    """A kind of npz file: its name in the file, the latest version, and who writes it."""
+
+    name: str
+    version: int
+    writer: str
+    way_out: str
+
+
+SMALL_SET = Format(
+    "skdistill.DistilledData",
+    2,  # 2 added parameters of the predictor
+    "DistilledData.save",
+    "build the set from its arrays: DistilledData(X, y, sample_weight)",
+)
+
+
+def write_npz(
+    file: str | PathLike[str] | IO[bytes],
+    parts: Mapping[str, Any],
+    form: Format = SMALL_SET,
+    *,
+    compress: bool = True,
+) -> None:
     """Write named values to an npz file of exactly the given name, whole or not at all."""
     arrays: Arrays = {}
     specs = {name: encode(name, value, arrays) for name, value in parts.items()}
-    arrays["format"] = np.array(FORMAT)
-    arrays["version"] = np.array(VERSION)
+    arrays["format"] = np.array(form.name)
+    arrays["version"] = np.array(form.version)
     arrays["specs"] = np.array(json.dumps(specs))
+    write = np.savez_compressed if compress else np.savez
     if not isinstance(file, str | PathLike):
-        np.savez_compressed(file, **arrays)
+        write(file, **arrays)
         return
     # Given a name, savez adds ".npz" to it, and reading that name would fail.
     with replacing(file) as beside, open(beside, "wb") as stream:
-        np.savez_compressed(stream, **arrays)
+        write(stream, **arrays)
 
 
 def read_npz(
-    file: str | PathLike[str] | IO[bytes], build: Callable[..., Built], max_bytes: float
+    file: str | PathLike[str] | IO[bytes],
+    build: Callable[..., Built],
+    max_bytes: float,
+    form: Format = SMALL_SET,
 ) -> Built:
     """Call `build` with the values that :func:`write_npz` wrote; ValueError for any other file.
 
@@ -63,6 +89,8 @@ def read_npz(
         Takes the values as keywords.
     max_bytes : float
         Most bytes of arrays to unpack.
+    form : Format
+        The kind of file.
 
     Returns
     -------
@@ -77,11 +105,11 @@ def read_npz(
             archive = Archive(file)
         except ValueError as error:
             raise ValueError(
-                f"{title} is not a file of DistilledData.save, or is damaged: {error}"
+                f"{title} is not a file of {form.writer}, or is damaged: {error}"
             ) from error
         with damage(f"{title} is damaged: its parts do not fit together"):
             members = _Members(archive, title, max_bytes)
-            _check_format(members, title)
+            _check_format(members, title, form)
             specs = json.loads(_text(members["specs"]))
             values = {name: decode(name, spec, members) for name, spec in specs.items()}
             return build(**values)
@@ -107,19 +135,19 @@ class _Members:
         return self._archive.read(name)
 
 
-def _check_format(members: _Members, title: str) -> None:
-    if "format" not in members or str(members["format"]) != FORMAT:
+def _check_format(members: _Members, title: str, form: Format) -> None:
+    if "format" not in members or str(members["format"]) != form.name:
         raise RefusedError(
-            f"{title} is an npz file, but not one of DistilledData.save (no format {FORMAT!r}); "
-            "build the set from its arrays: DistilledData(X, y, sample_weight)."
+            f"{title} is an npz file, but not one of {form.writer} (no format {form.name!r}); "
+            f"{form.way_out}."
         )
     version = members["version"] if "version" in members else None
     found = version.item() if version is not None and version.shape == () else None
     known = version is not None and version.dtype.kind in "iu"
-    if found is None or not (known and 1 <= found <= VERSION):
+    if found is None or not (known and 1 <= found <= form.version):
         raise RefusedError(
             f"{title} has the format version {version}; this release of skdistill reads versions "
-            f"1 to {VERSION}: update skdistill."
+            f"1 to {form.version}: update skdistill."
         )
 
 

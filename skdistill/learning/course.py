@@ -227,6 +227,7 @@ class _Runner:
             trainer = self._trainer(
                 self.data.subset(slice(end)), self.data.subset(slice(end, None))
             )
+            self._keep([trainer])
             result = train(trainer)
             if self.data.codes is not None and trainer.objective.needs_steps:
                 choice = None if result.best is None else result.best.choice
@@ -237,11 +238,13 @@ class _Runner:
             return trainer.objective, result
         trainer = self._trainer(self.data, None)
         if not splits or not trainer.stages():
+            self._keep([trainer])
             return trainer.objective, train(trainer)
         parts = [
             self._trainer(self.data.subset(index), self.data.subset(held_out), in_folds=True)
             for index, held_out in splits
         ]
+        self._keep([trainer, *parts])
         result = train_in_folds(trainer, parts)
         if result.status == "interrupted" and result.best is None:
             # What the first part has found so far is better than the start.
@@ -251,6 +254,21 @@ class _Runner:
         result.n_iter = max(part.result.n_iter for part in [trainer, *parts])
         result.loss_curve = result.loss_curve or parts[0].finished().loss_curve
         return trainer.objective, result
+
+    def _keep(self, trainers: list[Trainer]) -> None:
+        """Let the trainers write their common state into the checkpoint, where there is one."""
+        checkpoint = self.settings.checkpoint
+        if checkpoint is None or not trainers[0].stages():
+            return
+        if not trainers[0].objective.resumes:
+            raise ValueError(
+                f"checkpoint={str(checkpoint.path)!r} needs a technique whose state can be written "
+                f"down, which {type(trainers[0].objective).__name__} is not: it holds networks. "
+                "Use checkpoint=None."
+            )
+        for trainer in trainers:
+            trainer.keep_in(checkpoint)
+        checkpoint.attach([*trainers, self.context.generator])
 
     def _trainer(
         self, data: TrainingSet, held_out: TrainingSet | None, *, in_folds: bool = False

@@ -13,6 +13,7 @@ from .._input.targets import Target
 from ..batches.one_hot import OneHot
 from ..batches.stored_rows import load_rows
 from ..kernels.functions import Kernel
+from .checkpoint import Checkpoint
 from .coordinates import Coordinates
 from .trainer import TrainingOptions, TrainingResult
 
@@ -94,6 +95,7 @@ class Settings:
     mixing: float
     reweight: bool
     balance: bool
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ..objectives.base import Objective
 from ..objectives.context import Stage
 from ..optimizers import cosine, make_optimizer
 from ..support import Support
+from .checkpoint import Checkpoint
 
 SAMPLE_ROWS = 4096  # rows that labels are solved on before a look at held-out rows
 
@@ -114,6 +115,32 @@ class TrainingOptions:
     task: StageTask = unheard
 
 
+@dataclass
+class Loop:
+    """Where the stage under way stands.
+
+    Attributes
+    ----------
+    support : Support
+    optimizer : Adam or Sgd
+        Over the learnables `names` of the support.
+    names : list of str
+    since : int
+        Steps made before the stage.
+    step : int
+        Next step.
+    unimproved : int
+        Looks at held-out rows since the last that improved.
+    """
+
+    support: Support
+    optimizer: Any
+    names: list[str]
+    since: int
+    step: int = 0
+    unimproved: int = 0
+
+
 def train(trainer: Trainer) -> TrainingResult:
     """Train all stages of a technique.
 
@@ -204,9 +231,21 @@ class Trainer:
         self._whole = Sample(data, everything.index, everything.weight, self._feed)
         self._number, self._batchless = 0, False  # of the stage under way
         self._snapshots: dict[tuple[int, int], Support] | None = {} if keep_all else None
+        self._loop: Loop | None = None
+        self._checkpoint: Checkpoint | None = None
+
+    def keep_in(self, checkpoint: Checkpoint) -> None:
+        """Write the state of training, which the checkpoint is attached to, as it goes on."""
+        self._checkpoint = checkpoint
+
+    @property
+    def _skipping(self) -> bool:
+        return self._checkpoint is not None and self._checkpoint.skipping
 
     def return_to(self, stop: Stop) -> None:
         """Go on from the support of an earlier look instead of the best one; forget the others."""
+        if self._skipping:
+            return
         if self._snapshots is None:
             raise RuntimeError("This trainer kept no supports; make it with keep_all=True.")
         self.result.support = self._snapshots[stop.stage, stop.step]
@@ -214,6 +253,8 @@ class Trainer:
 
     def held_out_outputs(self, choice: Hashable) -> tuple[Any, Any, Any]:
         """Compute outputs on held-out rows, over their temperature, with targets and weights."""
+        if self._skipping:
+            return (None, None, None)  # the state that is read next has them
         support, held_out = self.result.support.clone(), self.held_out
         if held_out is None:
             raise RuntimeError("This trainer holds out no rows.")
@@ -241,12 +282,23 @@ class Trainer:
         end : int or None
             Step to end at, before the last one.
         """
+        checkpoint = self._checkpoint
+        known = len(self.result.checks)
+        if checkpoint is not None:
+            done = checkpoint.enter()
+            if done is not None:
+                self.result.checks.extend(Check(*check) for check in done)
+                return
         with self._options.task(stage.name, stage.n_steps if end is None else end) as reached:
-            self._run(number, stage, end, reached)
+            if checkpoint is None or not checkpoint.resume():
+                self._open(number, stage)
+            assert self._loop is not None
+            self._run(number, stage, end, reached, self._loop)
+        if checkpoint is not None:
+            checkpoint.leave(self.result.checks[known:])
 
-    def _run(
-        self, number: int, stage: Stage, end: int | None, reached: Callable[[int], bool]
-    ) -> None:
+    def _open(self, number: int, stage: Stage) -> None:
+        """Begin a stage from the result's support."""
         objective, result = self.objective, self.result
         self._number, self._batchless = number, stage.batch_size is None
         support = objective.begin(stage, result.support, self._sample())
@@ -256,17 +308,33 @@ class Trainer:
         optimizer = make_optimizer(
             self._options.optimizer, [support[name] for name in names], list(rates.values())
         )
-        unimproved, since = 0, len(self._values)
-        for step in range(stage.n_steps + 1):
+        self._loop = Loop(support, optimizer, names, len(self._values))
+
+    def _run(
+        self,
+        number: int,
+        stage: Stage,
+        end: int | None,
+        reached: Callable[[int], bool],
+        loop: Loop,
+    ) -> None:
+        objective, result = self.objective, self.result
+        support, optimizer, names = loop.support, loop.optimizer, loop.names
+        for step in range(loop.step, stage.n_steps + 1):
+            loop.step = step
+            if self._checkpoint is not None and step % self._options.refresh_every == 0:
+                self._checkpoint.write()
             at_end = step == stage.n_steps or step == end
             if at_end or step % stage.check_every == 0:
-                if not self._healthy(support, since):
+                if not self._healthy(support, loop.since):
                     result.status = "diverged"
                     break
-                unimproved = 0 if self._check(number, step, support) else unimproved + 1
+                improved = self._check(number, step, support)
+                loop.unimproved = 0 if improved else loop.unimproved + 1
                 if at_end:
                     break
-                if self._options.patience is not None and unimproved >= self._options.patience:
+                patience = self._options.patience
+                if patience is not None and loop.unimproved >= patience:
                     result.status = "stopped_early"
                     break
             if reached(step):
@@ -281,6 +349,7 @@ class Trainer:
             objective.after_step(support)
             self._values.append(value)
             result.n_iter += 1
+        self._loop = None
         self._keep()
 
     def interrupt(self) -> None:

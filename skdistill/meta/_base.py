@@ -23,10 +23,12 @@ from sklearn.utils.validation import (
 )
 
 from .._input.fit_weights import fit_weighted
+from .._input.lazy import is_lazy, map_blocks
 from ..auto import AutoDistiller
 from ..coreset import SensitivityCoreset
 from ..data import DistilledData
 from ..learning.callbacks import CallbackSupportMixin, FitTask
+from ..streaming.sources import is_stream
 from ._held_out import hold_out, validation_keywords
 from ._scores import Classes
 
@@ -96,6 +98,9 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predicted labels or values.
         """
+        if is_lazy(X):
+            check_is_fitted(self)
+            return map_blocks(self.predict, X)
         self._check_features(X)
         return self.estimator_.predict(X)
 
@@ -114,7 +119,8 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _distil(self, X: Any, y: np.ndarray, sample_weight: Any, task: FitTask) -> None:
         """Fit a clone of the distiller and set `distiller_` and `distilled_`."""
-        check_consistent_length(X, y)
+        if not is_stream(X):
+            check_consistent_length(X, y)
         distiller = clone(self._given_distiller())
         if "target_type" in distiller.get_params(deep=False):
             distiller.set_params(target_type=self._target_type)
@@ -124,7 +130,13 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
                 distiller.set_params(use_weights=False)
         # What listens to a fit has no part in its result.
         fit = check_memory(self.memory).cache(fit_distiller, ignore=["task"])
+        if is_stream(X):  # whose content no cache could know
+            fit = fit_distiller
         self.distiller_ = fit(distiller, X, y, sample_weight, task)
+        if is_stream(X):
+            for name in ("n_features_in_", "feature_names_in_"):
+                if hasattr(self.distiller_, name):
+                    setattr(self, name, getattr(self.distiller_, name))
         self.distilled_ = self._small_set()
 
     def _without_held_out(
@@ -140,6 +152,20 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         classes = self._target_type == "classification"
         (X, y, sample_weight), held = hold_out(X, y, sample_weight, classes)
         return X, y, sample_weight, {**fit_params, **validation_keywords(self.estimator, *held)}
+
+    def _distil_stream(self, X: Any, y: Any, sample_weight: Any, task: FitTask) -> np.ndarray:
+        """Distil chunks that are read once; the target of the small set stands for the whole."""
+        if self.validation is not None:
+            raise ValueError(
+                f"validation={self.validation!r} needs data in memory, of which a part can be held "
+                "out; use validation=None."
+            )
+        # The distiller alone sees the data, and says what their columns are.
+        self.__dict__.pop("n_features_in_", None)
+        self.__dict__.pop("feature_names_in_", None)
+        self._distil(X, y, sample_weight, task)
+        assert self.distilled_.y is not None
+        return self.distilled_.y
 
     def _fit_task(self, X: Any, y: Any, sample_weight: Any) -> FitTask:
         """Return what callbacks hear of a fit: the distiller, and the estimator if there is one."""

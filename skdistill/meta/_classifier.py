@@ -9,9 +9,11 @@ from sklearn.base import ClassifierMixin, _fit_context, is_regressor
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._input.lazy import is_lazy, map_blocks
 from ..learning.callbacks import with_callbacks
+from ..streaming.sources import is_stream
 from ._base import BaseDistilled, check_labels, estimator_has, join_classes
 from ._scores import Classes, ScoreClassifier, spread_columns, spread_decisions
 
@@ -118,17 +120,19 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, **fit_params: Any
+        self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any
     ) -> DistilledClassifier:
         """Distil the data, then train the estimator on the small set.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
-            Training data, in any form that the distiller and the estimator take.
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features), or a source
+            Training data, in any form that the distiller and the estimator take. Data larger than
+            memory, as in :meth:`SensitivityCoreset.fit`, if the distiller takes them.
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or an indicator of several labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Class labels, or an indicator of several labels. It may be left out only where `X`
+            brings it along.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, for the distiller.
@@ -154,10 +158,16 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
                 "DistilledRegressor."
             )
         task = self._fit_task(X, y, sample_weight)
-        validate_data(self, X, y, skip_check_array=True)
-        y, classes = check_labels(y, self)
-        X, y, sample_weight, fit_params = self._without_held_out(X, y, sample_weight, fit_params)
-        self._distil(X, y, sample_weight, task)
+        if is_stream(X):
+            fit_params = self._estimator_params(fit_params)
+            y, classes = check_labels(self._distil_stream(X, y, sample_weight, task), self)
+        else:
+            validate_data(self, X, y, skip_check_array=True)
+            y, classes = check_labels(y, self)
+            X, y, sample_weight, fit_params = self._without_held_out(
+                X, y, sample_weight, fit_params
+            )
+            self._distil(X, y, sample_weight, task)
         self.classes_ = join_classes(classes, self.distilled_.y)
         if self.estimator is None:
             self.estimator_ = self._score_classifier(y)
@@ -206,6 +216,9 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
         probabilities : ndarray of shape (n_samples, n_classes) or list of these
             Columns in the order of `classes_`; one array per output where `y` has several.
         """
+        if is_lazy(X):
+            check_is_fitted(self)
+            return map_blocks(self.predict_proba, X)
         self._check_features(X)
         probabilities = self.estimator_.predict_proba(X)
         return spread_columns(probabilities, self._known_classes(), self.classes_, 0.0)
@@ -224,6 +237,9 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
         log_probabilities : ndarray of shape (n_samples, n_classes) or list of these
             As `predict_proba`; minus infinity where that is 0.
         """
+        if is_lazy(X):
+            check_is_fitted(self)
+            return map_blocks(self.predict_log_proba, X)
         self._check_features(X)
         logarithms = self.estimator_.predict_log_proba(X)
         return spread_columns(logarithms, self._known_classes(), self.classes_, -np.inf)
@@ -247,6 +263,9 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
             else the highest column is the predicted class. Classes that no distilled row has get
             the lowest finite number.
         """
+        if is_lazy(X):
+            check_is_fitted(self)
+            return map_blocks(self.decision_function, X)
         self._check_features(X)
         decisions = self.estimator_.decision_function(X)
         return spread_decisions(decisions, self._known_classes(), self.classes_)

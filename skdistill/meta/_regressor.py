@@ -10,6 +10,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from ..learning.callbacks import with_callbacks
+from ..streaming.sources import is_stream
 from ._base import BaseDistilled, check_targets
 from ._scores import ScoreRegressor
 
@@ -107,17 +108,18 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, **fit_params: Any
+        self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any
     ) -> DistilledRegressor:
         """Distil the data, then train the estimator on the small set.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
-            Training data, in any form that the distiller and the estimator take.
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features), or a source
+            Training data, in any form that the distiller and the estimator take. Data larger than
+            memory, as in :meth:`SensitivityCoreset.fit`, if the distiller takes them.
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Target values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Target values. It may be left out only where `X` brings it along.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, for the distiller.
@@ -143,10 +145,16 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
                 "DistilledClassifier."
             )
         task = self._fit_task(X, y, sample_weight)
-        validate_data(self, X, y, skip_check_array=True)
-        y = check_targets(y, self)
-        X, y, sample_weight, fit_params = self._without_held_out(X, y, sample_weight, fit_params)
-        self._distil(X, y, sample_weight, task)
+        if is_stream(X):
+            fit_params = self._estimator_params(fit_params)
+            y = check_targets(self._distil_stream(X, y, sample_weight, task), self)
+        else:
+            validate_data(self, X, y, skip_check_array=True)
+            y = check_targets(y, self)
+            X, y, sample_weight, fit_params = self._without_held_out(
+                X, y, sample_weight, fit_params
+            )
+            self._distil(X, y, sample_weight, task)
         if self.estimator is None:
             self.estimator_ = self._score_regressor(y)
         else:

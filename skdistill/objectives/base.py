@@ -51,6 +51,10 @@ class Objective(BaseEstimator):
     folds : bool
         Whether the stop for few rows is found on several held-out parts. True by default.
 
+    resumes : bool
+        Whether ``checkpoint=path`` can write its state: what it holds are numbers, tensors, lists,
+        dicts and objects of this package. False by default.
+
     See Also
     --------
     skdistill.DatasetDistiller : Trains rows by a technique, its parameter `objective`.
@@ -88,6 +92,7 @@ class Objective(BaseEstimator):
     balances_classes: ClassVar[bool] = False
     keeps_best: ClassVar[bool] = True
     folds: ClassVar[bool] = True
+    resumes: ClassVar[bool] = False
 
     def reweights(self, kind: str, rows_per_class: float) -> bool:
         """Whether ``reweight="auto"`` weights the rows of importance batches.

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -91,7 +92,7 @@ def model_losses(
             )
     if classes is not None and target.codes is not None:
         present = np.unique(target.codes[rows.index])
-        if len(present) == 1:
+        if len(present) == 1 and not isinstance(estimator, FrozenEstimator):
             raise ValueError(
                 f"loss={loss!r} needs at least two classes, but y holds 1 class of positive "
                 f"weight, {classes[present[0]]!r}; use loss='kmeans'."

@@ -1,0 +1,298 @@
+"""Data larger than memory: quality of streamed coresets, memory and time of one pass.
+
+Quality: a mixture of 50 Gaussians of geometric sizes for the k-means loss, and a heavy-tailed
+regression for the kernel ridge loss, are read in chunks, in several orders, and as a whole. Memory
+and time: rows in a file mapped into memory, each measurement in a process of its own. Seconds are
+those of the processor, so that other work on the machine counts less.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+from _report import mean_and_error, parser, save
+from distributed import Client, LocalCluster
+from kmeans_quality import K, cost, mixture, query_centres
+from scipy.linalg import cho_factor, cho_solve
+from sklearn.cluster import KMeans
+from sklearn.metrics.pairwise import rbf_kernel
+
+from skdistill import DistilledData, SensitivityCoreset
+
+ORDERS = {
+    "whole": None,
+    "as it comes": lambda X, seed: np.arange(len(X)),
+    "sorted by a feature": lambda X, seed: np.argsort(X[:, 0]),
+    "sorted by distance": lambda X, seed: np.argsort(((X - X.mean(0)) ** 2).sum(1)),
+}
+
+
+def chunks_of(order: np.ndarray, seed: int) -> list[np.ndarray]:
+    """Twenty chunks of unequal sizes, the largest some hundred times the smallest."""
+    rng = np.random.default_rng(seed)
+    share = np.exp(rng.normal(scale=1.2, size=20))
+    ends = np.floor(np.cumsum(share / share.sum()) * len(order)).astype(int)
+    return [part for part in np.split(order, ends[:-1]) if len(part)]
+
+
+def streamed(
+    estimator: SensitivityCoreset, X: np.ndarray, y: np.ndarray | None, order, seed: int
+) -> DistilledData:
+    if order is None:
+        return estimator.fit_distill(X, y)
+    for part in chunks_of(order(X, seed), seed):
+        estimator.partial_fit(X[part], None if y is None else y[part])
+    return estimator.distilled_
+
+
+def uniform(X: np.ndarray, y: np.ndarray | None, m: int, seed: int) -> DistilledData:
+    chosen = np.random.default_rng(seed).choice(len(X), m, replace=False)
+    return DistilledData(X[chosen], None if y is None else y[chosen], np.full(m, len(X) / m))
+
+
+def kmeans_figures(n: int, m: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Cost of centres solved on the small set over the best cost; worst cost error."""
+    X = mixture(n, 16, 0.82, seed)
+    full = KMeans(K, n_init=3, random_state=seed).fit(X).inertia_
+    queries = query_centres(X, np.random.default_rng(seed))
+    exact = [cost(X, c) for c in queries]
+    found = {}
+    for name in ("uniform", *ORDERS):
+        if name == "uniform":
+            small = uniform(X, None, m, seed)
+        else:
+            small = streamed(SensitivityCoreset(m, random_state=seed), X, None, ORDERS[name], seed)
+        solver = KMeans(K, n_init=3, random_state=seed)
+        centres = solver.fit(small.X, sample_weight=small.sample_weight).cluster_centers_
+        worst = max(
+            abs(cost(small.X, c, small.sample_weight) / e - 1)
+            for c, e in zip(queries, exact, strict=True)
+        )
+        found[name] = cost(X, centres) / full, worst
+    return found
+
+
+def ridge_figures(n: int, m: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Worst relative error of the kernel ridge loss over single-row maximisers and subsets."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_t(2.5, size=(n, 6))
+    X /= np.median(np.abs(X))
+    y = np.sin(X[:, 0]) + 0.1 * X[:, 1] + 0.1 * rng.standard_t(2.5, size=n)
+    gamma = 1 / (X.shape[1] * X.var())
+    kernel = rbf_kernel(X, gamma=gamma)
+    alpha = _ridge_of(kernel, m / 2)
+    target = y - y.mean()
+    factor = cho_factor(kernel + alpha * np.eye(n))
+    best = cho_solve(factor, target)
+    hardest = rng.choice(n, 60, replace=False)
+    queries = [
+        best + sign * cho_solve(factor, np.eye(n)[i]) * np.abs(target[i])
+        for i in hardest
+        for sign in (30, -30)
+    ]
+    for _ in range(10):
+        part = rng.choice(n, n // 20, replace=False)
+        a = np.zeros(n)
+        a[part] = np.linalg.solve(
+            kernel[np.ix_(part, part)] + alpha * np.eye(len(part)), target[part]
+        )
+        queries.append(a)
+    found = {}
+    for name in ("uniform", *ORDERS):
+        if name == "uniform":
+            small = uniform(np.arange(n)[:, None], y, m, seed)
+            rows, weight = small.X[:, 0], small.sample_weight
+        else:
+            # A fixed gamma: each order must be scored in the same kernel.
+            estimator = SensitivityCoreset(
+                m, loss="kernel_ridge", alpha=alpha, gamma=gamma, random_state=seed
+            )
+            order = ORDERS[name]
+            if order is None:
+                estimator.fit(X, y)
+            else:
+                streamed(estimator, X, y, order, seed)
+            small = estimator.distilled_
+            places = np.arange(n) if order is None else order(X, seed)
+            rows, weight = places[small.indices], small.sample_weight
+        errors = []
+        for a in queries:
+            f = kernel @ a
+            penalty = alpha * float(a @ f)
+            loss = float(((f - target) ** 2).sum()) + penalty
+            estimate = float(weight @ (f[rows] - target[rows]) ** 2) + penalty
+            errors.append(abs(estimate / loss - 1))
+        found[name] = np.nan, max(errors)
+    return found
+
+
+def _ridge_of(kernel: np.ndarray, dimension: float) -> float:
+    values = np.clip(np.linalg.eigvalsh(kernel), 0, None)
+    low, high = 1e-8, 1e8
+    for _ in range(200):
+        middle = np.sqrt(low * high)
+        low, high = (
+            (middle, high) if (values / (values + middle)).sum() > dimension else (low, middle)
+        )
+    return middle
+
+
+def quality(args) -> list[list]:
+    rows = []
+    problems = {
+        "k-means": lambda seed: kmeans_figures(args.n, 2000, seed),
+        "kernel ridge": lambda seed: ridge_figures(args.n_ridge, 300, seed),
+    }
+    for problem, figures in problems.items():
+        found: dict = {}
+        for seed in range(args.seeds):
+            for name, values in figures(seed).items():
+                found.setdefault(name, []).append(values)
+        for name, values in found.items():
+            ratio, worst = zip(*values, strict=True)
+            told = mean_and_error(ratio) if problem == "k-means" else ""
+            rows.append([problem, name, told, mean_and_error(worst)])
+    return rows
+
+
+# Memory and time ----------------------------------------------------------------------------------
+
+READ = """
+for start in range(0, len(X), 2**20):
+    np.asarray(X[start:start + 2**20]).sum()
+    X._mmap.madvise(mmap.MADV_DONTNEED)
+"""
+ASSIGN = """
+units = Units(np.zeros(X.shape[1]))
+centres = np.array(X[:: len(X) // 50][:50], dtype=float)
+for start in range(0, len(X), 2**20):
+    block = np.array(X[start:start + 2**20])
+    rows = Rows(block, np.arange(len(block)), np.ones(len(block)), None, None)
+    assign(rows, centres, units, torch.device("cpu"))
+    X._mmap.madvise(mmap.MADV_DONTNEED)
+"""
+FIT = "print(SensitivityCoreset(1000, random_state=0).fit(X).distilled_, file=sys.stderr)"
+PROGRAM = """
+import json, mmap, sys, time
+import numpy as np, torch, sklearn.cluster
+from skdistill import SensitivityCoreset
+from skdistill._input.rows import Rows, Units
+from skdistill.sensitivity.kmeans import assign
+SensitivityCoreset(5, random_state=0).fit(np.random.default_rng(0).normal(size=(100, 3)))
+def peak():
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+X = np.load(sys.argv[1], mmap_mode="r")
+before, began, clock = peak(), time.process_time(), time.perf_counter()
+{work}
+print(json.dumps([time.process_time() - began, time.perf_counter() - clock, peak() - before]))
+"""
+
+
+def write_rows(path: Path, n: int, d: int) -> None:
+    """File of n rows of a mixture in float32, written block by block."""
+    out = np.lib.format.open_memmap(path, "w+", np.float32, (n, d))
+    for number, start in enumerate(range(0, n, 10**6)):
+        size = min(10**6, n - start)
+        out[start : start + size] = mixture(size, d, 0.82, number)
+    out.flush()
+
+
+def one_pass(args) -> list[list]:
+    rows = []
+    with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
+        for n in args.rows:
+            path = Path(folder) / "rows.npy"
+            write_rows(path, n, 16)
+            figures = {}
+            for name, work in {"read": READ, "read and assign": READ + ASSIGN, "fit": FIT}.items():
+                command = [sys.executable, "-c", PROGRAM.format(work=work), str(path)]
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                figures[name] = json.loads(done.stdout)
+            floor = figures["read and assign"][0]
+            for name, (cpu, wall, memory) in figures.items():
+                rows.append([f"{n:.0e} x 16", name, cpu, wall, cpu / floor, round(memory)])
+    return rows
+
+
+# Dask ---------------------------------------------------------------------------------------------
+
+
+def on_dask(args) -> list[list]:
+    """Rate and traffic with 1 and 2 worker processes; what they make of 10^9 rows, on paper."""
+    n, d, m = args.dask_rows, 16, 1000
+    size = n // 16
+    rng = da.random.default_rng(0)
+    X = rng.normal(size=(n, d), chunks=(size, d), dtype=np.float32)
+    wall = {}
+    for workers in (1, 2):
+        with (
+            LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None
+            ) as cluster,
+            Client(cluster),
+        ):
+            for name in ("warm", "measured"):  # the first fit imports the package on the workers
+                began = time.perf_counter()
+                fitted = SensitivityCoreset(m, random_state=0).fit(X[: n if name != "warm" else 1])
+                wall[workers] = time.perf_counter() - began
+            assert fitted.n_samples_seen_ == n
+    block = X.blocks[0].compute()
+    small = SensitivityCoreset(4 * m, random_state=0).fit_distill(block)
+    traffic = len(pickle.dumps(small)) * 16
+    rows = [
+        [
+            f"{n:.0e}, {w} process{'es' * (w > 1)}",
+            f"{wall[w]:.1f} s",
+            f"{n / wall[w]:.2g}",
+            wall[1] / wall[w],
+            f"{traffic / 2**20:.1f} MiB",
+        ]
+        for w in (1, 2)
+    ]
+    # Sixteen processes a machine; a small set of each partition of 10^6 rows, merged by eights.
+    rate = n / wall[1] * 64 * 16
+    sent = len(pickle.dumps(small)) * 1000 * (1 + 1 / 8) / 2**20
+    rows.append(
+        [
+            "1e+09, 64 machines x 16 (on paper)",
+            f"{1e9 / rate:.1f} s",
+            f"{rate:.2g}",
+            64 * 16.0,
+            f"{sent:.0f} MiB",
+        ]
+    )
+    return rows
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("-n", type=int, default=100_000, help="rows for k-means")
+    options.add_argument("--n-ridge", type=int, default=2500, help="rows for kernel ridge")
+    options.add_argument("--rows", type=int, nargs="*", default=[10**6, 10**7])
+    options.add_argument("--scratch", type=Path, help="folder for the file of rows")
+    options.add_argument("--only", choices=("quality", "memory", "dask"))
+    options.add_argument("--dask-rows", type=int, default=4 * 10**6)
+    args = options.parse_args()
+    if args.only in (None, "dask"):
+        header = ["rows", "wall", "rows / s", "speed-up", "small sets sent"]
+        save("streams_dask", args.out, header, on_dask(args), vars(args))
+    if args.only in (None, "quality"):
+        header = ["loss", "order", "cost / k-means on all", "worst error of the loss"]
+        save("streams_quality", args.out, header, quality(args), vars(args))
+    if args.only in (None, "memory"):
+        header = ["rows", "work", "CPU s", "wall s", "of the floor", "MiB above the start"]
+        save("streams_memory", args.out, header, one_pass(args), vars(args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Data larger than memory: merge and reduce, where chunks come from, Dask."""

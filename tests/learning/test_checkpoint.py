@@ -1,0 +1,149 @@
+"""A fit that stops in the middle and is started again ends as if it never had stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skdistill
+from skdistill import DatasetDistiller
+from skdistill.learning import checkpoint as checkpoints
+
+
+class StopError(Exception):
+    """In place of a crash."""
+
+
+def problem(kind="classes", n=300):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 4))
+    y = X[:, 0] * X[:, 1]
+    if kind == "none":
+        return X, None
+    return X, y if kind == "numbers" else (y > 0).astype(int)
+
+
+def stop_after(monkeypatch, n_writings):
+    """Let the fit end after some writings of the file."""
+    left = [n_writings]
+    write = checkpoints.Checkpoint.write
+
+    def counted(self):
+        write(self)
+        left[0] -= 1
+        if not left[0]:
+            raise StopError
+
+    monkeypatch.setattr(checkpoints.Checkpoint, "write", counted)
+
+
+# Few rows are trained on in folds, many with one part held out; uniform batches on all rows.
+CASES = {
+    "folds": ("classes", 300, {}),
+    "one part": ("classes", 3500, {}),
+    "numbers": ("numbers", 300, {}),
+    "nothing held out": ("classes", 300, {"early_stopping": False}),
+    "no target": ("none", 300, {}),
+    "moments": ("numbers", 300, {"kernel": "linear"}),
+    "sgd": ("numbers", 300, {"optimizer": "sgd"}),
+}
+
+
+@pytest.mark.parametrize(("case", "n_writings"), [*((c, 4) for c in CASES), ("folds", 1)])
+def test_goes_on_exactly(case, n_writings, tmp_path, monkeypatch):
+    kind, n, options = CASES[case]
+    X, y = problem(kind, n)
+    path = tmp_path / "fit.npz"
+    distiller = DatasetDistiller(8, max_iter=40, refresh_every=7, random_state=3, **options)
+    expected = distiller.fit_distill(X, y)
+    curve, iterations = distiller.loss_curve_, distiller.n_iter_
+    distiller.set_params(checkpoint=path)
+    with monkeypatch.context() as patch:
+        stop_after(patch, n_writings)
+        with pytest.raises(StopError):
+            distiller.fit(X, y)
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.npz"]
+    small = distiller.fit_distill(X, y)
+    np.testing.assert_array_equal(small.X, expected.X)
+    if y is not None:
+        np.testing.assert_array_equal(small.targets, expected.targets)
+    assert distiller.loss_curve_ == curve
+    assert distiller.n_iter_ == iterations
+    assert not list(tmp_path.iterdir())
+
+
+def test_goes_on_from_the_file_and_not_from_the_start(tmp_path, monkeypatch):
+    X, y = problem(n=3500)
+    path = tmp_path / "fit.npz"
+    distiller = DatasetDistiller(8, max_iter=40, refresh_every=5, random_state=3, checkpoint=path)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 6)
+        with pytest.raises(StopError):
+            distiller.fit(X, y)
+    with monkeypatch.context() as patch:
+        writings = []
+        patch.setattr(checkpoints.Checkpoint, "write", lambda self: writings.append(1))
+        distiller.fit(X, y)
+    whole = []
+    monkeypatch.setattr(checkpoints.Checkpoint, "write", lambda self: whole.append(1))
+    distiller.fit(X, y)
+    assert len(writings) == len(whole) - 5
+
+
+def test_other_data_and_parameters(tmp_path, monkeypatch):
+    X, y = problem()
+    path = tmp_path / "fit.npz"
+    distiller = DatasetDistiller(8, max_iter=40, random_state=3, checkpoint=path)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1)
+        with pytest.raises(StopError):
+            distiller.fit(X, y)
+    with pytest.raises(ValueError, match="belongs to a fit with other values of X"):
+        distiller.fit(X + 1, y)
+    with pytest.raises(ValueError, match="belongs to a fit with other values of max_iter"):
+        distiller.set_params(max_iter=41).fit(X, y)
+    path.write_bytes(b"no such thing")
+    with pytest.raises(ValueError, match="is not a file of DatasetDistiller"):
+        distiller.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"random_state": None}, "random_state is None; pass an integer"),
+        ({"objective": "distribution_matching"}, "DistributionMatching is not: it holds networks"),
+    ],
+)
+def test_what_cannot_be_repeated(options, message, tmp_path):
+    X, y = problem()
+    options = {"random_state": 0, "max_iter": 2, **options}
+    with pytest.raises(ValueError, match=message):
+        DatasetDistiller(8, checkpoint=tmp_path / "fit.npz", **options).fit(X, y)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_survives_twenty_kills(tmp_path):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(skdistill.__file__).parents[1]),
+        "OMP_NUM_THREADS": "1",
+    }
+    script = Path(__file__).with_name("killed.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "150"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["killed"] == 20 and told["whole"] >= 1
+    assert told["resumed"] >= 5
+    assert told["same"]
