@@ -50,6 +50,7 @@ class _Task:
     rng: np.random.RandomState
     scored_for: int
     reference: Any = None
+    in_stream: bool = False
 
 
 class SensitivityCoreset(StreamingMixin, BaseDistiller):
@@ -442,9 +443,19 @@ callable, default="rbf"
 
         # Clusters and the ridge of a part of a stream are those of the whole.
         scored_for = budget if part is None else min(budget, part.scored_for)
-        reference = None if part is None else part.reference
         task = _Task(
-            data, rows, strata, moments, kernel, units, budget, device, rng, scored_for, reference
+            data,
+            rows,
+            strata,
+            moments,
+            kernel,
+            units,
+            budget,
+            device,
+            rng,
+            scored_for,
+            reference=None if part is None else part.reference,
+            in_stream=part is not None,
         )
         scores = self._score(task)
         self.sensitivities_ = rows.split(scores.sensitivity, data.sample_weight)
@@ -498,7 +509,10 @@ callable, default="rbf"
         assert target.codes is not None and target.classes is not None  # or there were no strata
         present = target.classes[np.unique(rows.spread(target.codes))]
         weight = np.bincount(strata, weights=rows.weight)
-        share = class_shares(self.class_share if asked else "proportional", weight, present)
+        wanted = self.class_share if asked else "proportional"
+        if task.in_stream and isinstance(wanted, Mapping):  # some classes may be still to come
+            wanted = {name: part for name, part in wanted.items() if name in present}
+        share = class_shares(wanted, weight, present)
         return class_budgets(share, task.budget, np.bincount(strata))
 
     def _score(self, task: _Task) -> Scores:

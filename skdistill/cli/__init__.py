@@ -2,11 +2,13 @@
 
 ``python -m skdistill SOURCE`` splits a table, chooses a small set of its training rows, and shows
 what the set is worth: one estimator trained on all rows, on the small set and on as many uniform
-rows. ``-o`` writes the small set, ``--picture`` draws it.
+rows. ``-o`` writes the small set, ``--picture`` draws it. ``--stream`` reads a file larger than
+memory.
 
     python -m skdistill digits
     python -m skdistill digits --method distill -n 20
     python -m skdistill houses.csv --target price -n 500 -o small.csv --picture small.png
+    python -m skdistill clicks.parquet --target bought -n 5000 -o small.parquet --stream
 
 The same from Python:
 
@@ -24,6 +26,7 @@ from collections.abc import Sequence
 from .arguments import make_parser
 from .job import run
 from .report import printable
+from .stream import run_stream
 from .table import InputError
 
 __all__ = ["main"]
@@ -47,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     options = parser.parse_args(argv)
     try:
-        run(options)
+        run_stream(options) if options.stream else run(options)
     except InputError as error:
         parser.error(printable(" ".join(str(error).splitlines())))
     except KeyboardInterrupt as stop:

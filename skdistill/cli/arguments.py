@@ -83,6 +83,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="share of the rows to test on (default: 0.25)",
     )
+    add(
+        "--stream",
+        action="store_true",
+        help="read a file larger than memory in parts, once: choose rows of all of it and write"
+        " them, without a comparison",
+    )
     add("--seed", type=_whole_number, default=0, help="decides every random choice (default: 0)")
     add("--picture", metavar="FILE", help="draw the small set and the scores (png, pdf, svg)")
     return parser

@@ -71,7 +71,7 @@ def read_table(source: str, target: str | None = None, drop: tuple[str, ...] = (
         raise InputError(f"{source!r} is empty: it has no rows")
     if table.X.shape[1] == 0:
         raise InputError(f"{source!r} has no column besides the target {table.target!r}")
-    _check_target(table)
+    check_target_values(table)
     return table
 
 
@@ -104,7 +104,7 @@ def _load_embedded(name: str) -> Table:
 
 def _read_npz(path: Path, target: str | None) -> Table:
     """Read the arrays X and y (or the array named by `target`) of an npz file."""
-    keys, name, arrays = _reading(path, lambda: _load_arrays(path, target))
+    keys, name, arrays = reading(path, lambda: _load_arrays(path, target))
     if "X" not in arrays:
         raise InputError(f"{str(path)!r} has no array X; it holds {', '.join(keys) or 'nothing'}")
     if name not in arrays or name == "X":
@@ -154,12 +154,31 @@ def _read_frame(path: Path, suffix: str, target: str | None, drop: tuple[str, ..
     pd = import_pandas(f"reading {suffix} files")
     separator = ","
     if suffix == ".parquet":
-        frame = _reading(path, lambda: pd.read_parquet(path))
+        frame = reading(path, lambda: pd.read_parquet(path))
     else:
-        separator = _reading(path, lambda: _find_separator(path, TEXT_SEPARATORS[suffix]))
-        frame = _reading(path, lambda: pd.read_csv(path, sep=separator, low_memory=False))
+        separator = reading(path, lambda: find_separator(path, TEXT_SEPARATORS[suffix]))
+        frame = reading(path, lambda: pd.read_csv(path, sep=separator, low_memory=False))
     frame.columns = [str(column) for column in frame.columns]
-    columns = list(frame.columns)
+    target, note = choose_target(path, list(frame.columns), target, drop)
+    X = frame.drop(columns=[target, *drop])
+    return Table(
+        str(path),
+        X,
+        column_values(frame[target]),
+        target,
+        target_note=note,
+        suffix=suffix,
+        row_shape=X.shape[1:],
+        frame=frame,
+        path=path,
+        separator=separator,
+    )
+
+
+def choose_target(
+    path: Path, columns: list[str], target: str | None, drop: tuple[str, ...]
+) -> tuple[str, str]:
+    """Return the column to predict, and why it is that one if nobody has said so."""
     if not columns:
         raise InputError(f"{str(path)!r} is empty: it has no columns")
     unknown = [column for column in (target, *drop) if column and column not in columns]
@@ -174,22 +193,10 @@ def _read_frame(path: Path, suffix: str, target: str | None, drop: tuple[str, ..
         note = f"the column named {target}" if named else "the last column"
     if target in drop:
         raise InputError(f"the target {target!r} cannot be dropped")
-    X = frame.drop(columns=[target, *drop])
-    return Table(
-        str(path),
-        X,
-        _column_values(frame[target]),
-        target,
-        target_note=note,
-        suffix=suffix,
-        row_shape=X.shape[1:],
-        frame=frame,
-        path=path,
-        separator=separator,
-    )
+    return target, note
 
 
-def _find_separator(path: Path, default: str) -> str:
+def find_separator(path: Path, default: str) -> str:
     """Return `default`, or the semicolon or tab that a csv header has in its place."""
     with open(path, encoding="utf-8") as file:
         header = file.readline()
@@ -197,7 +204,7 @@ def _find_separator(path: Path, default: str) -> str:
     return found[0] if found else default
 
 
-def _column_values(column: Any) -> np.ndarray:
+def column_values(column: Any) -> np.ndarray:
     """Return a pandas column as numbers or, where it holds anything else, as objects."""
     values = column.to_numpy()
     if values.dtype.kind in "fiubM":
@@ -207,7 +214,7 @@ def _column_values(column: Any) -> np.ndarray:
     return column.to_numpy(dtype=object)
 
 
-def _check_target(table: Table) -> None:
+def check_target_values(table: Table) -> None:
     """Refuse a target with missing or infinite values, and one that is a date."""
     y = table.y
     if y.dtype.kind in "Mm":
@@ -229,7 +236,7 @@ def _check_target(table: Table) -> None:
         table.y = y.astype(str)
 
 
-def _reading(path: Path, read: Any) -> Any:
+def reading(path: Path, read: Any) -> Any:
     """Call `read`; what is wrong with the file becomes one line."""
     try:
         return read()

@@ -13,13 +13,14 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, _num_samples, validate_data
 
+from .._input.caller import warn_caller
 from .._input.rows import check_two_dimensional
 from .._input.targets import check_objects, encode_target
 from ..data import DistilledData
 from . import state
-from .merge_reduce import FINAL, Reading, Reduce, Stream, Window, seed, sizes, union
+from .merge_reduce import FINAL, Reading, Reduce, Stream, Window, seed, sizes, take, union
 from .on_dask import fit_dask
-from .sources import CHUNK_ELEMENTS, CHUNK_ROWS, Chunk, in_memory, naming
+from .sources import CHUNK_ELEMENTS, CHUNK_ROWS, ENCODED_ROWS, Chunk, in_memory, naming
 
 # Blocks of `partial_fit`: the rows that fill none are scored again with each call.
 PARTIAL_ROWS = 2**15
@@ -154,6 +155,8 @@ class StreamingMixin:
     def _new_stream(
         self, n_features: int, kind: str, max_rows: int, max_elements: int, window: int | None
     ) -> Stream | Window:
+        if self.preprocessor is not None:
+            max_rows = min(max_rows, ENCODED_ROWS)
         limits = sizes(self._rows_wanted(), n_features, max_rows, max_elements)
         entropy = int(check_random_state(self.random_state).randint(2**31))
         if window is not None:
@@ -208,8 +211,20 @@ class StreamingMixin:
 
     def _reduction(self, stream: Reading) -> Reduce:
         def reduce(part: DistilledData, n_rows: int, seed: int) -> DistilledData:
-            small, stream.reference = self._reduced(part, n_rows, seed, stream.reference)
-            return small
+            try:
+                small, stream.reference = self._reduced(part, n_rows, seed, stream.reference)
+                return small
+            except MemoryError:
+                if len(part) <= 4 * n_rows:  # halves would be hardly more than what is to be kept
+                    raise
+            # The error is gone here, and with it the memory of what failed.
+            warn_caller(
+                f"Out of memory: a block of {len(part)} rows is reduced in two halves.",
+                RuntimeWarning,
+            )
+            middle = len(part) // 2
+            halves = [take(part, slice(middle)), take(part, slice(middle, None))]
+            return reduce(union([reduce(half, n_rows, seed) for half in halves]), n_rows, seed)
 
         return reduce
 

@@ -20,6 +20,7 @@ from .merge_reduce import blocks
 # Read at a time. A fit works on a few more arrays of as many rows, about 100 bytes a row.
 CHUNK_ROWS = 2**20
 CHUNK_ELEMENTS = 2**24
+ENCODED_ROWS = 2**17  # where a preprocessor makes features, often many more than there are columns
 ARROW_ROWS = 2**17
 
 Chunk = tuple[Any, Any, Any]

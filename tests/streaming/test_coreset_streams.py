@@ -221,6 +221,26 @@ def test_a_bad_chunk_leaves_the_stream_as_it_was():
     same_set(stream.distilled_, whole.distilled_)
 
 
+def test_a_block_that_memory_is_too_small_for(small_blocks, monkeypatch):
+    X, y = mixture(3000)
+    monkeypatch.setattr(streams, "PARTIAL_ROWS", 1500)
+    fit_rows = SensitivityCoreset._fit_rows
+
+    def limited(self, X, *others):
+        if len(X) > 800:
+            raise MemoryError
+        return fit_rows(self, X, *others)
+
+    monkeypatch.setattr(SensitivityCoreset, "_fit_rows", limited)
+    stream = SensitivityCoreset(25, random_state=0)
+    with pytest.warns(RuntimeWarning, match="a block of 1500 rows is reduced in two halves"):
+        small = stream.partial_fit(X, y).distilled_
+    assert small.sample_weight.sum() == pytest.approx(3000)
+    np.testing.assert_array_equal(small.X, X[small.indices])
+    monkeypatch.setattr(SensitivityCoreset, "_fit_rows", fit_rows)
+    assert stream.partial_fit(X, y).n_samples_seen_ == 6000
+
+
 def test_a_share_of_rows_is_refused():
     X, _ = mixture(50)
     with pytest.raises(AttributeError, match="partial_fit") as raised:

@@ -1,0 +1,188 @@
+"""Reduce a file that is larger than memory: read in parts, once, and never held.
+
+There is no comparison with models trained on all rows, which would need them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from .._files import replacing
+from .methods import make_coreset
+from .preprocess import make_preprocessor
+from .reading import (
+    check_target_values,
+    choose_target,
+    column_values,
+    find_separator,
+    reading,
+)
+from .table import TEXT_SEPARATORS, InputError, Table, import_pandas
+from .task import guess_task
+from .writing import check_output
+
+PART_ROWS = 2**16
+BAR = 30  # characters
+
+
+def run_stream(options: argparse.Namespace) -> None:
+    """Do what the options say with a file that is read in parts.
+
+    Parameters
+    ----------
+    options : Namespace
+        From the parser of `make_parser`, with ``stream``.
+
+    Raises
+    ------
+    InputError
+        If the input, the options or the output cannot be worked with.
+    """
+    path = Path(options.source)
+    suffix = path.suffix.lower()
+    if not path.is_file() or suffix not in (*TEXT_SEPARATORS, ".parquet"):
+        raise InputError("--stream is for csv, tsv and parquet files; leave it out for all else")
+    if (
+        not options.output
+        or options.method != "coreset"
+        or options.picture
+        or not options.n_samples
+    ):
+        raise InputError(
+            "--stream chooses rows and writes them: it needs -n and -o, and takes no"
+            " --picture and no --method but coreset"
+        )
+    check_output(options.output, "-o", options.source)
+    out = Path(options.output).suffix.lower() or suffix
+    if out not in (*TEXT_SEPARATORS, ".parquet"):
+        raise InputError(f"-o {options.output!r} must end in .csv, .tsv or .parquet")
+    parts = _Parts(path, suffix)
+    first = next(parts.frames(quiet=True), None)
+    if first is None or not len(first):
+        raise InputError(f"{options.source!r} is empty: it has no rows")
+    target, note = choose_target(path, list(first.columns), options.target, tuple(options.drop))
+    y = _target_of(first, target, options.source)
+    task = guess_task(y) if options.task == "auto" else options.task
+    features = first.drop(columns=[target, *options.drop])
+    if not features.shape[1]:
+        raise InputError(f"{options.source!r} has no column besides the target {target!r}")
+    preprocessor, encoded = make_preprocessor(features)
+    said = f" ({note})" if note else ""
+    print(f"{options.source}: target {target}{said}, {task}; in the first rows {encoded}")
+    coreset = make_coreset(options.n_samples, options.loss, preprocessor, task, options.seed)
+    began = time.perf_counter()
+    chunks = (
+        (frame.drop(columns=target), _target_of(frame, target, options.source))
+        for frame in parts.frames()
+    )
+    try:
+        small = coreset.fit(chunks).distilled_
+    except InputError:
+        raise
+    except (
+        ValueError,
+        TypeError,
+    ) as error:  # of columns that change their type on the way, too many classes
+        raise InputError(str(error)) from error
+    seconds = time.perf_counter() - began
+    frame = small.to_pandas(y_name=target, weight_name=_free("weight", first.columns))
+    frame = frame[[*first.columns, frame.columns[-1]]]
+    with replacing(options.output) as beside:
+        if out == ".parquet":
+            frame.to_parquet(beside, index=False)
+        else:
+            frame.to_csv(beside, sep=TEXT_SEPARATORS[out], index=False)
+    print(
+        f"wrote {options.output}: {len(small):,} rows for {coreset.n_samples_seen_:,}, weights in"
+        f" {frame.columns[-1]!r}, in {seconds:.1f} s"
+    )
+
+
+class _Parts:
+    """The parts of a file, as DataFrames of the same columns and types of text."""
+
+    def __init__(self, path: Path, suffix: str) -> None:
+        self.path, self.suffix = path, suffix
+        self._pandas = import_pandas(f"reading {suffix} files")
+        self._types: dict[str, Any] = {}
+
+    def frames(self, quiet: bool = False) -> Iterator[Any]:
+        """Yield the parts, and show how far the file is read unless `quiet`."""
+        read = self._parquet if self.suffix == ".parquet" else self._text
+        bar = None if quiet or not sys.stderr.isatty() else _Bar(sys.stderr)
+        n_rows = 0
+        parts = reading(self.path, read)
+        while (part := reading(self.path, lambda: next(parts, None))) is not None:
+            frame, share = part
+            frame.columns = [str(column) for column in frame.columns]
+            n_rows += len(frame)
+            if bar is not None:
+                bar.show(n_rows, share)
+            yield frame
+        if bar is not None:
+            bar.end()
+
+    def _parquet(self) -> Iterator[tuple[Any, float]]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.path) as file:
+            n_rows, total = 0, max(1, file.metadata.num_rows)
+            for batch in file.iter_batches(batch_size=PART_ROWS):
+                n_rows += batch.num_rows
+                yield batch.to_pandas(), n_rows / total
+
+    def _text(self) -> Iterator[tuple[Any, float]]:
+        separator = find_separator(self.path, TEXT_SEPARATORS[self.suffix])
+        total = max(1, self.path.stat().st_size)
+        with open(self.path, "rb") as file:
+            reader = self._pandas.read_csv(
+                file, sep=separator, chunksize=PART_ROWS, low_memory=False, dtype=self._types
+            )
+            for frame in reader:
+                if not self._types:  # text stays text where a later part holds numbers only
+                    self._types = {
+                        name: dtype
+                        for name, dtype in frame.dtypes.items()
+                        if dtype.kind not in "iufb"
+                    }
+                yield frame, file.tell() / total
+
+
+def _target_of(frame: Any, target: str, source: str) -> Any:
+    table = Table(source, frame, column_values(frame[target]), target)
+    check_target_values(table)
+    return table.y
+
+
+def _free(name: str, taken: Any) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+class _Bar:
+    """One line that says how much of a file is read."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream, self._began = stream, time.perf_counter()
+
+    def show(self, n_rows: int, share: float) -> None:
+        """Draw the line again."""
+        seconds = max(1e-9, time.perf_counter() - self._began)
+        share = min(1.0, max(1e-9, share))
+        done = "#" * round(BAR * share)
+        left = seconds * (1 - share) / share
+        rate = n_rows / seconds
+        self._stream.write(
+            f"\r[{done:.<{BAR}}] {n_rows:,} rows, {rate:,.0f} rows/s, {left:.0f} s left "
+        )
+        self._stream.flush()
+
+    def end(self) -> None:
+        """Leave the line."""
+        self._stream.write("\n")
