@@ -3,6 +3,7 @@
 from ..batches.training_set import Batch, Sample, TrainingSet
 from .analytic_ridge import AnalyticRidge
 from .base import Objective
+from .characteristic_function_matching import CharacteristicFunctionMatching
 from .context import Context, Stage
 from .distribution_matching import DistributionMatching
 from .feature_regression import FeatureRegression
@@ -13,6 +14,7 @@ from .trajectory_matching import TrajectoryMatching
 OBJECTIVES = {
     "kernel_ridge": KernelRidge,
     "analytic_ridge": AnalyticRidge,
+    "characteristic_function_matching": CharacteristicFunctionMatching,
     "distribution_matching": DistributionMatching,
     "feature_regression": FeatureRegression,
     "gradient_matching": GradientMatching,
@@ -23,6 +25,7 @@ __all__ = [
     "OBJECTIVES",
     "AnalyticRidge",
     "Batch",
+    "CharacteristicFunctionMatching",
     "Context",
     "DistributionMatching",
     "FeatureRegression",

@@ -123,7 +123,7 @@ class DistributionMatching(NetworkTechnique):
             torch.stack(of_real).sum(0),
             class_shares(torch.ones_like(learnt[:, 0]), support.labels)
             @ self._mixed.features(params, learnt),
-            _present(batch.targets, support.labels),
+            present_in_both(batch.targets, support.labels),
         )
 
 
@@ -155,7 +155,7 @@ def mean_distance(real: Any, learnt: Any, present: Any = None) -> Any:
     return (distance if present is None else distance * present).sum(1).mean()
 
 
-def _present(real: Any, learnt: Any) -> Any:
+def present_in_both(real: Any, learnt: Any) -> Any:
     """Classes that have both real and learnt rows."""
     if real is None:
         return None
