@@ -67,6 +67,7 @@ PUBLISHED = {  # steps; DC and DSA use 1,000 networks for 10 steps each, IDC 2,0
     "RFAD": 10_000,
     "FRePo": 100_000,
     "DM": 20_000,
+    "NCFM": 20_000,
     "DC": 10_000,
     "DSA": 10_000,
     "IDC": 200_000,
@@ -168,7 +169,7 @@ PROBLEMS: dict[str, dict[tuple[str, int], Setting]] = {
         ("digits", 1): Setting(experts=EXPERTS),
         ("mnist", 1): Setting(
             steps={**dict.fromkeys(SHORT, 100), "KIP": 600},
-            rates={**RATES, "DM": 0.5, "MTT": 0.5},
+            rates={**RATES, "MTT": 0.5},
             batch=12,
             n_train=2000,
             n_test=1000,
@@ -209,6 +210,10 @@ def _dm(s: Setting, network: ConvNet) -> tuple[Any, dict]:
     return objectives.DistributionMatching(network), {}
 
 
+def _ncfm(s: Setting, network: ConvNet) -> tuple[Any, dict]:
+    return objectives.CharacteristicFunctionMatching(network), {}
+
+
 def _dc(s: Setting, network: ConvNet) -> tuple[Any, dict]:
     return objectives.GradientMatching(network, augment=None, inner_loop=s.inner_loop), {}
 
@@ -232,6 +237,7 @@ TECHNIQUES: dict[str, Callable[[Setting, ConvNet], tuple[Any, dict]]] = {
     "RFAD": _rfad,
     "FRePo": _frepo,
     "DM": _dm,
+    "NCFM": _ncfm,
     "DC": _dc,
     "DSA": _dsa,
     "IDC": _idc,

@@ -73,7 +73,8 @@ class DatasetDistiller(CallbackSupportMixin, BaseDistiller):
         weight. More rows than there are gives a UserWarning and as many as there are.
 
     objective : {"kernel_ridge", "analytic_ridge", "characteristic_function_matching", \
-"distribution_matching", "feature_regression", "gradient_matching", "trajectory_matching"} or objective object, default="kernel_ridge"
+"distribution_matching", "feature_regression", "gradient_matching", "trajectory_matching"} or \
+objective object, default="kernel_ridge"
         The technique: see `skdistill.objectives`.
 
     init : {"auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans"}, distiller or \

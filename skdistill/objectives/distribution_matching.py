@@ -77,6 +77,7 @@ class DistributionMatching(NetworkTechnique):
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset({"none", "classes"})
+    rate: ClassVar[float] = 1.0  # gradients of means are small and steady: long steps arrive sooner
 
     def __init__(
         self, network: Any = "auto", augment: str | None = "auto", n_networks: int = 1
