@@ -175,13 +175,13 @@ def seed_of(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
-def coreset(**options: Any) -> Callable[..., DistilledData]:
+def coreset(use_weights: bool = True, **options: Any) -> Callable[..., DistilledData]:
     """Rows of `SensitivityCoreset`."""
 
     def make(table: Table, m: int, rng: np.random.Generator) -> DistilledData:
-        return SensitivityCoreset(m, random_state=seed_of(rng), **options).fit_distill(
-            table.X, table.y
-        )
+        made = SensitivityCoreset(m, random_state=seed_of(rng), **options)
+        small = made.fit_distill(table.X, table.y)
+        return small if use_weights else DistilledData(small.X, small.y)
 
     return make
 
@@ -228,6 +228,12 @@ METHODS: dict[str, Method] = {
     "uniform-again": Method("uniform rows, drawn again", sets.uniform),
     "balanced": Method("class-balanced uniform rows", sets.balanced, classes_only=True),
     "coreset": Method("SensitivityCoreset()", coreset()),
+    "medoids": Method('SensitivityCoreset(sampling="medoids")', coreset(sampling="medoids")),
+    "medoids-balanced": Method(
+        "medoids, balanced, without weights",
+        coreset(False, sampling="medoids", class_share="balanced"),
+        classes_only=True,
+    ),
     "cluster-centroids": Method(
         "ClusterCentroids (imbalanced-learn)", sets.cluster_centroids, classes_only=True
     ),
