@@ -243,7 +243,7 @@ def report(found: Found, titles: dict[str, str], args) -> None:
         print(f"\n{name}")
         if args.record:
             figure = picture(found, titles, args) if name == "any_model" else None
-            save(name, args.out, header, rows, settings, figure)
+            save(name, args.out, header, rows, settings, figure, script="any_model")
         else:
             print(as_table(header, rows))
     if failed:

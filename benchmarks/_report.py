@@ -124,13 +124,18 @@ def save(
     rows: Sequence[Sequence[Any]],
     settings: dict[str, Any],
     figure: Any = None,
+    script: str | None = None,
 ) -> None:
-    """Print the table and write NAME.json, NAME.txt and, with a figure, NAME.png."""
+    """Print the table and write NAME.json, NAME.txt and, with a figure, NAME.png.
+
+    `script` is the name of the script where it writes several records.
+    """
     out.mkdir(parents=True, exist_ok=True)
     table = as_table(header, rows)
     print(table)
     record = {
         "benchmark": name,
+        "script": name if script is None else script,
         # Folders are the reader's own and say nothing about the result.
         "settings": {k: v for k, v in settings.items() if not isinstance(v, Path)},
         "environment": environment(),

@@ -287,50 +287,53 @@ def n_rows(size: str, table: Table) -> int | None:
 
 
 def run_method(table: Table, size: str, name: str, seed: int, models: list[str], keep) -> None:
-    """Score models on the rows of one method; `keep` is called with each.
+    """Score models on the rows of one method; `keep` is called with each as soon as it is known.
 
     Values are the scores, CPU seconds of making the rows (of an `own` method: and of training the
     model on them), and their number; of a failure the message.
     """
     method, m = METHODS[name], n_rows(size, table)
-    found: dict[str, list] = {model: [] for model in models}
-    for draw in range(UNIFORM_DRAWS if name == "uniform" else 1):
-        key = zlib.crc32(f"{table.name} {size} {name}".encode())
-        rng = np.random.default_rng([seed, draw, key])
-        began, small = time.process_time(), None
+    stream = zlib.crc32(f"{table.name} {size} {name}".encode())
+    draws = range(UNIFORM_DRAWS if name == "uniform" else 1)
+    rngs = [np.random.default_rng([seed, draw, stream]) for draw in draws]
+    began, failure, sets_made = time.process_time(), None, []
+    if not method.own:
         try:
-            if not method.own:
-                small = method.make(table, m, rng)
-        except Exception as error:
-            found = {model: [error] for model in models}
-            break
-        seconds = time.process_time() - began
-        for model in models:
-            try:
-                began = time.process_time()
-                if small is None:
-                    trained = method.make(table, m, rng, model_for(model, table))
-                    seconds, rows = time.process_time() - began, len(trained.distilled_)
-                else:
-                    trained, rows = fitted(model_for(model, table), small), len(small)
-                found[model].append([*scores(trained, table), seconds, rows])
-            except Exception as error:
-                found[model].append(error)
-    for model, draws in found.items():
+            sets_made = [method.make(table, m, rng) for rng in rngs]
+        except Exception as error:  # of a rival or of this package: a result too
+            failure = error
+    seconds = (time.process_time() - began) / len(rngs)
+    for model in models:
         key = (table.name, size, name, model, seed)
-        failed = [draw for draw in draws if isinstance(draw, Exception)]
-        if failed:  # of a rival or of this package: a result too
-            reason = f"{type(failed[0]).__name__}: {failed[0]}".splitlines()[0][:200]
+        try:
+            if failure is not None:
+                raise failure
+            if method.own:
+                began = time.process_time()
+                trained = method.make(table, m, rngs[0], model_for(model, table))
+                seconds, rows = time.process_time() - began, len(trained.distilled_)
+                found = [scores(trained, table)]
+            else:
+                found = [scores(fitted(model_for(model, table), s), table) for s in sets_made]
+                rows = len(sets_made[0])
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             print(*key, reason, flush=True)
             keep(key, reason)
-        else:
-            columns = zip(*draws, strict=True)
-            mean = (None if None in column else float(np.mean(column)) for column in columns)
-            keep(key, *map(_short, mean))
+            continue
+        columns = zip(*found, strict=True)
+        mean = (None if None in column else float(np.mean(column)) for column in columns)
+        keep(key, *map(_short, mean), round(seconds, 3), rows)
 
 
 def _short(value: float | None) -> float | None:
     return None if value is None else round(value, 5)
+
+
+def can_be_judged(method: str, model: str) -> bool:
+    """Tell whether the score that a method is made for can be had from a model."""
+    needs = method in METHODS and METHODS[method].own and METHODS[method].metric == "log_loss"
+    return not needs or hasattr(MODELS[model][0], "predict_proba")
 
 
 def run_table(name: str, seed: int, args, known, keep, deadline: float) -> bool:
@@ -338,7 +341,11 @@ def run_table(name: str, seed: int, args, known, keep, deadline: float) -> bool:
     methods = [m for m in args.methods if METHODS[m].applies(TABLES[name].numbers)]
     jobs = [("all", "all"), *((size, method) for size in args.sizes for method in methods)]
     todo = {
-        job: [model for model in args.models if not known((name, *job, model, seed))]
+        job: [
+            model
+            for model in args.models
+            if can_be_judged(job[1], model) and not known((name, *job, model, seed))
+        ]
         for job in jobs
     }
     todo = {job: models for job, models in todo.items() if models}

@@ -181,7 +181,7 @@ def record(found: dict, args) -> None:
     title = f"Rows of {args.rows}, by frozen convolutional features"
     figure = bar_chart(chart, "test score (%)", title)
     file = "conv_features" if args.rows == "features" else "conv_features_pixels"
-    save(file, args.out, HEADER, rows, vars(args), figure)
+    save(file, args.out, HEADER, rows, vars(args), figure, script="conv_features")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Benchmark(SphinxDirective):
             first = "" if row[0] == last else cell(row[0])
             last = row[0]
             lines += [f"   * - {first}", *(f"     - {cell(value)}" for value in row[1:])]
-        lines += ["", origin(name, record), ""]
+        lines += ["", origin(record), ""]
         if "picture" in self.options:
             depth = "../" * self.env.docname.count("/")
             lines += [f".. image:: {depth}../benchmarks/results/{name}.png"]
@@ -56,14 +56,15 @@ def cell(value) -> str:
     return f"… {text.strip()}" if text.startswith(" ") else text
 
 
-def origin(name: str, record: dict) -> str:
+def origin(record: dict) -> str:
     """Where the figures come from, in one line."""
     settings = [f"{key} {value}" for key, value in record["settings"].items() if value is not None]
     made_by = record["environment"]
     versions = [f"{key} {made_by[key]}" for key in ("numpy", "scikit-learn", "torch")]
     machine = made_by["gpu"] or f"{made_by['cores']} cores of {made_by['cpu']}"
+    script = record.get("script", record["benchmark"])
     return (
-        f"``benchmarks/{name}.py``, {', '.join(settings)}; mean ± standard error; {machine}; "
+        f"``benchmarks/{script}.py``, {', '.join(settings)}; mean ± standard error; {machine}; "
         f"{', '.join(versions)}."
     )
 
