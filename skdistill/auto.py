@@ -78,7 +78,7 @@ class AutoDistiller(BaseDistiller):
         How often some rows of the best set are exchanged for others; what scores better on
         held-out rows is kept. With 0 the best of a few sets of the winning kind is handed out.
 
-    preprocessor : transformer, default=None
+    preprocessor : transformer or "auto", default=None
         Makes the features that nearness is measured in. The rows handed out, and those that the
         estimator is trained on, are the user's own.
 
@@ -193,7 +193,6 @@ callable, default="rbf"
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_rounds": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_exchanges": [Interval(Integral, 0, None, closed="left")],
-        "preprocessor": [HasMethods(["fit_transform", "transform"]), None],
     }
     _accept_sparse = "csr"
 

@@ -17,17 +17,32 @@ from sklearn.base import (
     clone,
 )
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ._input.caller import warn_caller
+from ._input.frames import WAY_OUT, as_array_of_rows, is_frame, temporal_columns, text_columns
 from ._input.lazy import is_lazy, map_blocks
 from ._input.rows import Moments, Units, check_two_dimensional, float_type
-from ._input.targets import TARGET_TYPES, Target, check_objects, encode_target
+from ._input.targets import TARGET_TYPES, Target, check_not_masked, encode_target, plain_target
 from .data import DistilledData
 from .kernels.functions import KERNELS, Kernel, resolve_kernel
 from .kernels.nystroem import NystroemMap
 from .kernels.ridge import RidgeFit, fit_weighted_ridge
+from .tables import TableEncoder
+
+MAX_TOTAL_WEIGHT = 1e30  # far enough from the range of single precision for sums of products
+DOCUMENTS = (
+    "X must be a table of rows and columns, but it has one axis only. Make documents a column of a "
+    "DataFrame, and pass preprocessor='auto' or ColumnTransformer([('text', TfidfVectorizer(), "
+    "'column')])."
+)
+# Parts of scikit-learn's messages about values that are no numbers.
+NOT_NUMBERS = (
+    "could not convert",
+    "dtype='numeric' is not compatible",
+    "argument must be a string",
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,7 @@ class BaseDistiller(
         "degree": [Interval(Real, 0, None, closed="neither")],
         "coef0": [Interval(Real, None, None, closed="neither")],
         "kernel_params": [dict, None],
+        "preprocessor": [HasMethods(["fit_transform", "transform"]), StrOptions({"auto"}), None],
         "target_type": [StrOptions(set(TARGET_TYPES))],
         "device": [str],
         "random_state": ["random_state"],
@@ -161,20 +177,28 @@ class BaseDistiller(
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Input:
         """Check the input of `fit`; nothing is copied that is an array of numbers already."""
         X, features, y = self._read_arrays(X, y)
-        if y is not None and y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind != "f":
-            y = column_or_1d(y, warn=True)
-        target = encode_target(y, self._target_type())
+        target_type = self._target_type()
+        if y is not None and y.ndim == 2 and y.shape[1] == 1:
+            if y.dtype.kind != "f" or target_type == "classification":
+                y = column_or_1d(y, warn=True)
+        target = encode_target(y, target_type)
         if target.classes is not None:
             self.classes_ = target.classes
         elif hasattr(self, "classes_"):
             del self.classes_
         if sample_weight is not None:
+            check_not_masked(sample_weight, "sample_weight")
             sample_weight = _check_sample_weight(
                 sample_weight, features, dtype=np.float64, ensure_non_negative=True
             )
             if not sample_weight.any():
                 raise ValueError(
                     "sample_weight is zero for every row; give at least one row a positive weight."
+                )
+            if sample_weight.max() > MAX_TOTAL_WEIGHT / len(sample_weight):
+                raise ValueError(
+                    f"sample_weight holds {sample_weight.max():.3g}, and single precision cannot "
+                    "hold a sum of such weights; divide the weights by their mean."
                 )
         return Input(X, features, y, target, sample_weight)
 
@@ -183,7 +207,8 @@ class BaseDistiller(
 
     def _read_arrays(self, X: Any, y: Any) -> tuple[Any, Any, np.ndarray | None]:
         check_two_dimensional(X)
-        check_objects(y)
+        check_not_masked(X, "X")
+        y = plain_target(y)
         checks = {"accept_sparse": self._accept_sparse, "dtype": "numeric"}
         # NaN and infinity are found while the moments are computed, which saves a pass over X.
         checks["ensure_all_finite"] = False
@@ -194,12 +219,12 @@ class BaseDistiller(
                 "is None."
             )
         if self.preprocessor is None:
-            if y is None:
-                features = validate_data(self, X, **checks)
-            else:
-                features, y = validate_data(self, X, y, multi_output=True, **checks)
+            features, y = self._numbers(X, y, checks)
         else:
-            self.preprocessor_ = clone(self.preprocessor)
+            X = as_array_of_rows(X)
+            if np.ndim(X) == 1 if not hasattr(X, "shape") else len(X.shape) == 1:
+                raise ValueError(DOCUMENTS)
+            self.preprocessor_ = self._make_preprocessor()
             if y is None:
                 validate_data(self, X, skip_check_array=True)
             else:
@@ -213,16 +238,48 @@ class BaseDistiller(
             features = features.copy()  # summing duplicates would change the user's matrix
             features.sum_duplicates()
         if self.preprocessor is not None:
+            if self._rows_are_features:
+                return features, features, y
             return (X.tocsr() if sp.issparse(X) else X), features, y
-        keeps_form = hasattr(X, "columns") or isinstance(X, np.ndarray)
+        keeps_form = is_frame(X) or isinstance(X, np.ndarray)
         return (X if keeps_form else features), features, y
+
+    def _numbers(
+        self, X: Any, y: Any, checks: dict[str, Any], *, reset: bool = True
+    ) -> tuple[Any, Any]:
+        """Check X, which must hold numbers, and y."""
+        dates = temporal_columns(X)
+        if dates:
+            raise ValueError(f"X has columns of dates or durations, {dates}; {WAY_OUT}.")
+        try:
+            if y is None:
+                features = validate_data(self, X, reset=reset, **checks)
+            else:
+                features, y = validate_data(self, X, y, reset=reset, multi_output=True, **checks)
+            # Of polars and pyarrow scikit-learn lets columns of texts pass.
+            return (features.astype(np.float64) if features.dtype == object else features), y
+        except (TypeError, ValueError) as error:
+            if not any(told in str(error) for told in NOT_NUMBERS):
+                raise
+            names = text_columns(X)
+            what = f"in the columns {names} " if names else ""
+            raise type(error)(
+                f"X holds other values than numbers {what}({error}); {WAY_OUT}."
+            ) from error
+
+    def _make_preprocessor(self) -> Any:
+        if isinstance(self.preprocessor, str):
+            # Learnt rows are handed out as encoded, so in the units of the table.
+            return TableEncoder(scale=not self._rows_are_features)
+        return clone(self.preprocessor)
 
     def _features(self, X: Any) -> Any:
         """Check the input of `transform`, and encode it with the fitted preprocessor."""
         check_two_dimensional(X)
         checks = {"accept_sparse": self._accept_sparse, "dtype": "numeric"}
         if self.preprocessor is None:
-            return validate_data(self, X, reset=False, **checks)
+            return self._numbers(X, None, checks, reset=False)[0]
+        X = as_array_of_rows(X)
         validate_data(self, X, reset=False, skip_check_array=True)
         return check_array(self.preprocessor_.transform(X), **checks)
 
@@ -309,6 +366,7 @@ class BaseDistiller(
     # Small things ----------------------------------------------------------------------------
 
     _accept_sparse: ClassVar[str | bool] = False
+    _rows_are_features: ClassVar[bool] = False  # of what the preprocessor makes, not the user's own
 
     def _say(self, message: str, since: float) -> None:
         if self.verbose:
@@ -319,9 +377,16 @@ class BaseDistiller(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = bool(self._accept_sparse)
         tags.input_tags.string = self.preprocessor is not None
+        tags.input_tags.categorical = tags.input_tags.allow_nan = self.preprocessor == "auto"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.target_tags.one_d_labels = False
         return tags
+
+
+def hands_out_features(distiller: Any) -> bool:
+    """Whether the rows of a distiller are in the columns that its preprocessor makes."""
+    learns = getattr(distiller, "_rows_are_features", False)
+    return learns and distiller.preprocessor is not None
 
 
 class KernelRidgePredictor:

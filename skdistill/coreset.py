@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import _fit_context, clone
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from ._device import resolve_device
+from ._input.frames import take_rows
 from ._input.lazy import is_lazy
 from ._input.rows import Moments, Rows, Units, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input
@@ -139,10 +140,13 @@ default="kmeans"
         leaves the rest to the others. The weights still say what the rows stand for. "auto" is
         "proportional" for medoids and leaves draws to the importance of the rows.
 
-    preprocessor : transformer, default=None
+    preprocessor : transformer or "auto", default=None
         Makes the features that rows are scored on, and that the kernel sees. The rows handed out
-        are the user's own: a DataFrame keeps its columns, dtypes and index. In a stream it is
-        fitted to each block anew.
+        are the user's own: a DataFrame keeps its columns, dtypes and index. "auto" encodes any
+        DataFrame (pandas, polars, pyarrow) by the values of its columns: numbers, dates,
+        categories, texts, and missing ones of each. Arrays of numbers pass through as they are, but
+        for missing values.
+        In a stream it is fitted to each block anew.
 
     window : int, default=None
         How many of the last chunks `partial_fit` keeps: older ones are forgotten. None keeps all.
@@ -274,7 +278,6 @@ callable, default="rbf"
         "calibrate": ["boolean", StrOptions({"auto"})],
         "stratify": ["boolean", StrOptions({"auto"})],
         "class_share": [StrOptions({"auto", *CLASS_SHARES}), Mapping],
-        "preprocessor": [HasMethods(["fit_transform", "transform"]), None],
         "window": [Interval(Integral, 1, None, closed="left"), None],
     }
     _accept_sparse = "csr"
@@ -470,7 +473,7 @@ callable, default="rbf"
         self.indices_ = rows.index[drawn]
         self._small_targets = data.target.take(self.indices_)
         self.distilled_ = DistilledData(
-            _safe_indexing(data.X, self.indices_),
+            take_rows(data.X, self.indices_),
             None if data.y is None else data.y[self.indices_],
             weight,
             classes=data.target.classes,

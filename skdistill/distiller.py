@@ -164,6 +164,12 @@ DistilledData, default="auto"
         and is started again with the same data and parameters goes on from there, and gives what
         it would have given; with others it raises a ValueError. The file holds no pickle, and is
         removed at the end. It needs an integer `random_state` and ``objective="kernel_ridge"``.
+    preprocessor : transformer or "auto", default=None
+        Makes the features that rows are learnt in. Learnt rows are rows of these features and no
+        rows of the table, so `distilled_` holds the encoded columns, with their names in
+        `feature_names`. "auto" encodes any DataFrame (pandas, polars, pyarrow) by the values of its
+        columns: numbers, dates, categories, texts, and missing ones of each. `transform`, the
+        predictor and `DistilledClassifier` take the columns of the table.
 
     kernel : {"rbf", "mirror_rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"}, \
 default="rbf"
@@ -243,6 +249,9 @@ default="rbf"
 
     device_ : str
         Where the work ran.
+
+    preprocessor_ : transformer
+        The fitted preprocessor, where one was given.
 
     n_features_in_ : int
         Number of features seen in `fit`.
@@ -342,6 +351,7 @@ default="rbf"
         tol: float = 1e-4,
         warm_start: bool = False,
         checkpoint: str | PathLike[str] | None = None,
+        preprocessor: Any = None,
         kernel: str | Callable = "rbf",
         gamma: float | str | None = "scale",
         degree: float = 3,
@@ -375,6 +385,7 @@ default="rbf"
         self.tol = tol
         self.warm_start = warm_start
         self.checkpoint = checkpoint
+        self.preprocessor = preprocessor
         self.kernel = kernel
         self.gamma = gamma
         self.degree = degree
@@ -384,6 +395,8 @@ default="rbf"
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+
+    _rows_are_features = True
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
@@ -547,7 +560,7 @@ default="rbf"
             return KernelRidgePredictor(self, self._fit, self.temperature_)
         if self._stored is not None:
             return StoredPredictor(self, self._stored)
-        shape = check_image_shape(self.image_shape, self.n_features_in_)
+        shape = check_image_shape(self.image_shape, self.components_.shape[1])
         estimator = self.objective_.make_estimator(self._kind, shape, self.device, self._seed)
         if estimator is None:
             return super().make_predictor()
@@ -562,7 +575,7 @@ default="rbf"
                     f"{name}={value.__name__} is a class; pass an instance, "
                     f"{name}={value.__name__}(...)."
                 )
-        if sp.issparse(X):
+        if sp.issparse(X) and self.preprocessor is None:
             raise TypeError(
                 "Sparse data was passed, but rows are learnt densely; reduce X first, for example "
                 "with sklearn.decomposition.TruncatedSVD, or choose rows with SensitivityCoreset."
@@ -584,6 +597,13 @@ default="rbf"
         arrays = {"X": data.features, "y": data.y, "sample_weight": data.sample_weight}
         arrays["rows to start from"] = None if before is None else before.X
         return Checkpoint(self.checkpoint, fingerprint(parameters, arrays))
+
+    def _feature_names(self) -> Any:
+        """Names of the features that rows are learnt in, where they have such."""
+        if self.preprocessor is None:
+            return getattr(self, "feature_names_in_", None)
+        names = getattr(self.preprocessor_, "get_feature_names_out", None)
+        return None if names is None else names()
 
     def _technique(self) -> Any:
         return OBJECTIVES[self.objective]() if isinstance(self.objective, str) else self.objective
@@ -678,7 +698,7 @@ default="rbf"
             weight,
             targets=targets,
             classes=target.classes,
-            feature_names=getattr(self, "feature_names_in_", None),
+            feature_names=self._feature_names(),
             predictor_params=predictor_params,
         )
         self._say(f"{len(learnt.rows)} rows learnt, {result.status}", self._began)

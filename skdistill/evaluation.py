@@ -21,7 +21,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions, validate_par
 
 from ._input.fit_weights import fit_weighted
 from ._input.rows import Units, check_two_dimensional
-from .base import BaseDistiller
+from .base import BaseDistiller, hands_out_features
 from .data import DistilledData
 from .distiller import DatasetDistiller
 from .kernels.functions import Kernel
@@ -162,7 +162,8 @@ def evaluate(
     ((3,), True)
     """
     distilled = _unwrapped(distilled)
-    small = _small_set(distilled, X_test)
+    rows = distilled._features(X_test) if hands_out_features(distilled) else X_test
+    small = _small_set(distilled, rows)
     reads_classes = isinstance(protocol, str | NetworkClassifier)
     has_classes = reads_classes and _has_classes(distilled, small)
     if protocol == "network":
@@ -178,7 +179,7 @@ def evaluate(
             random_state=random_state,
         )
     if isinstance(protocol, _NETWORKS):
-        X_test = _numbers(X_test, "X_test")
+        X_test = _numbers(rows, "X_test")
         units = Units(np.zeros(X_test.shape[1]))
         if protocol.standardize:
             units = _units(distilled, small, X_train, protocol.image_shape)
@@ -195,7 +196,7 @@ def evaluate(
         else:
             models = [ScoreRegressor(outputs, _labels(small).ndim == 1)]
     else:
-        weight = small.sample_weight
+        X_test, weight = rows, small.sample_weight
         models = [fit_weighted(clone(protocol), small.X, small.y, weight, use_weights)]
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring or _score
     return np.array([scorer(model, X_test, y_test) for model in models], dtype=np.float64)

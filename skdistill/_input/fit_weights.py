@@ -6,6 +6,8 @@ takes ``sample_weight``. Here the estimator is followed down to the one that lea
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,16 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
-from sklearn.feature_selection import RFE
+from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.feature_selection import RFE, RFECV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import has_fit_parameter
 
 _ENSEMBLES = (StackingClassifier, StackingRegressor, VotingClassifier, VotingRegressor)
+_WEIGHTS = re.compile("sample_weight|sample weight", re.IGNORECASE)
+_DROPPED = re.compile("not appear to accept sample_weight|sample weights will only", re.IGNORECASE)
 # Estimators whose fit hands its keywords unchanged to the estimator in this parameter.
 _FORWARDING = ((BaseSearchCV, "estimator"), (RFE, "estimator"))
 
@@ -65,12 +71,15 @@ def fit_weighted(
     """
     if use_weights is False:
         return estimator.fit(X, y, **fit_params)
-    keyword = weight_keyword(estimator)
+    keyword, refusal = weight_keyword(estimator), None
+    if get_config()["enable_metadata_routing"] and (keyword is not None or _routes(estimator)):
+        # Prefixed keywords are unknown to routers; the requests of what is inside decide.
+        keyword = "sample_weight"
     if keyword is not None:
-        if get_config()["enable_metadata_routing"]:
-            # Prefixed keywords are unknown to routers; the requests of the steps decide.
-            keyword = "sample_weight"
-        return estimator.fit(X, y, **{keyword: sample_weight}, **fit_params)
+        try:
+            return _fit_with(estimator, X, y, {keyword: sample_weight, **fit_params})
+        except _WeightsRefusedError as error:
+            refusal = error
     if use_weights == "auto" and all_equal(sample_weight):
         return estimator.fit(X, y, **fit_params)
     raise ValueError(
@@ -78,7 +87,52 @@ def fit_weighted(
         f"rows matter (use_weights={use_weights!r}; they lie between {sample_weight.min():.4g} and "
         f"{sample_weight.max():.4g}). Pass an estimator that takes sample_weight, or "
         "use_weights=False to train on the rows as if they were equal."
-    )
+    ) from refusal
+
+
+class _WeightsRefusedError(ValueError):
+    """An estimator named weights in its signature, and could do nothing with them."""
+
+
+def _fit_with(estimator: Any, X: Any, y: Any, weights: dict[str, np.ndarray]) -> Any:
+    """Fit with weights; raise `_WeightsRefusedError` where they do not reach what learns.
+
+    No signature tells this of an estimator around another: some raise an error of their own, some
+    warn and go on without.
+    """
+    if not _is_around_another(estimator):
+        return estimator.fit(X, y, **weights)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            fitted = estimator.fit(X, y, **weights)
+        except UnsetMetadataPassedError:
+            raise  # which says what to request
+        except (TypeError, ValueError) as error:
+            if _WEIGHTS.search(str(error)):
+                raise _WeightsRefusedError(str(error)) from error
+            raise
+    for warning in told:
+        if _DROPPED.search(str(warning.message)):
+            raise _WeightsRefusedError(str(warning.message))
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return fitted
+
+
+def _is_around_another(estimator: Any) -> bool:
+    """Whether there is an estimator among the parameters of another."""
+    get_params = getattr(estimator, "get_params", None)
+    inner = [] if get_params is None else get_params(deep=False).values()
+    return any(hasattr(value, "fit") or isinstance(value, list) for value in inner)
+
+
+def _routes(estimator: Any) -> bool:
+    """Whether something inside an estimator has requested weights from the routing."""
+    try:
+        router = estimator.get_metadata_routing()
+    except (AttributeError, NotImplementedError):  # of an estimator that knows no routing
+        return False
+    return isinstance(router, MetadataRouter) and bool(router.consumes("fit", ["sample_weight"]))
 
 
 def all_equal(sample_weight: np.ndarray) -> bool:
@@ -93,6 +147,8 @@ def weight_keyword(estimator: Any) -> str | None:
     would silently go without. None means that the weights cannot be passed.
     """
     if isinstance(estimator, Pipeline):
+        if any(hasattr(step, "fit_resample") for _, step in estimator.steps[:-1]):
+            return None  # a sampler changes the rows, and the weights would not follow
         name, last = estimator.steps[-1]
         inner = weight_keyword(last)
         return None if inner is None else f"{name}__{inner}"
@@ -106,6 +162,8 @@ def weight_keyword(estimator: Any) -> str | None:
         members.append(getattr(estimator, "final_estimator", None))
         takes = (weight_keyword(m) == "sample_weight" for m in members if m is not None)
         return "sample_weight" if all(takes) else None
+    if isinstance(estimator, RFECV):
+        return None  # it takes weights through the routing only
     for router, parameter in _FORWARDING:
         if isinstance(estimator, router):
             return weight_keyword(getattr(estimator, parameter))

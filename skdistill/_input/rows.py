@@ -16,6 +16,7 @@ from sklearn.utils import assert_all_finite
 
 from .. import _torch as torch
 from .._device import CPU_TILE_ELEMENTS, for_each_block
+from .frames import WAY_OUT
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: an odd number with well spread bits
 _HASH_ELEMENTS = 2**17  # hashed at a time: the words and their mixture stay in a core's cache
@@ -185,6 +186,15 @@ def check_two_dimensional(X: Any) -> None:
         )
 
 
+def check_finite(X: np.ndarray) -> None:
+    """Raise a ValueError that says the way out where X holds NaN or infinity."""
+    try:
+        assert_all_finite(X, input_name="X")
+    except ValueError as error:
+        way_out = f" Fill the missing values in, or {WAY_OUT}." if "NaN" in str(error) else ""
+        raise ValueError(f"{str(error).rstrip('.')}.{way_out}") from error
+
+
 def float_type(dtype: np.dtype) -> np.dtype:
     """Float type of features: float32 for half and single precision, float64 for all others."""
     return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)
@@ -338,16 +348,18 @@ def weighted_moments(X: Any, sample_weight: np.ndarray | None) -> Moments:
     """
     n = X.shape[0]
     if sp.issparse(X):
-        assert_all_finite(X.data, input_name="X")
+        check_finite(X.data)
         weights = np.ones(n) if sample_weight is None else sample_weight
         total = weights.sum()
         mean = np.asarray(weights @ X).ravel() / total
-        square = np.asarray(weights @ X.multiply(X)).ravel() / total
+        # In the user's own type the squares of integers would leave its range.
+        squares = sp.csr_matrix((np.square(X.data, dtype=np.float64), X.indices, X.indptr), X.shape)
+        square = np.asarray(weights @ squares).ravel() / total
         variances = np.maximum(square - mean**2, 0.0)
         return Moments(mean, max(0.0, float(square.mean()) - float(mean.mean()) ** 2), variances)
     first, second, origin = _sums_about_origin(X, sample_weight, float_type(X.dtype))
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        assert_all_finite(X, input_name="X")
+        check_finite(X)
     if not 1e-30 < second.max() < np.inf:  # the squares may have left the range of float32
         first, second, origin = _sums_about_origin(X, sample_weight, np.dtype(np.float64))
     mean = origin + first

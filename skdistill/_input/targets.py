@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from .frames import columns_of, is_frame, is_series, series_values
 
 TARGET_TYPES = ("auto", "classification", "regression")
 
@@ -93,6 +96,8 @@ def encode_target(y: np.ndarray | None, target_type: str) -> Target:
                 "use target_type='classification' for labels."
             ) from error
         return Target("numbers", values.reshape(len(values), -1))
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y.ravel()
     _check_labels(y)
     if y.ndim == 2:
         if type_of_target(y) != "multilabel-indicator":
@@ -104,6 +109,73 @@ def encode_target(y: np.ndarray | None, target_type: str) -> Target:
         return Target("multilabel", y.astype(np.float64))
     classes, codes = np.unique(y, return_inverse=True)
     return Target("classes", None, classes, codes)
+
+
+def plain_target(y: Any) -> Any:
+    """Return a target as an array of a plain type, whatever it came in.
+
+    A list, a Series or a column of a DataFrame (pandas, polars, pyarrow) becomes an array of
+    integers, booleans, floats, dates or objects, by its values: nullable integers stay integers,
+    and integers in a column of objects are integers.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, q), sparse matrix or None
+
+    Returns
+    -------
+    ndarray of shape (n,) or (n, q); a sparse matrix or None as it is
+
+    Raises
+    ------
+    ValueError
+        If a label is NaN, None or pandas' NA, or masked.
+    TypeError
+        If text stands beside other labels.
+    """
+    if y is None or sp.issparse(y):
+        return y
+    check_not_masked(y, "y")
+    values = _as_array(y)
+    if values.dtype.kind != "O" or values.size == 0:
+        return values
+    check_objects(values)
+    kinds = {type(label) for label in values.ravel().tolist()}
+    if all(issubclass(kind, bool | np.bool_) for kind in kinds):
+        return values.astype(bool)
+    if all(issubclass(kind, int | np.integer) for kind in kinds):
+        return np.array(values.tolist())
+    if all(issubclass(kind, int | float | np.number | Decimal) for kind in kinds):
+        return values.astype(np.float64)
+    if all(issubclass(kind, str) for kind in kinds) and kinds != {str}:
+        return np.array([str(label) for label in values], dtype=object)  # numpy.str_ among them
+    return values
+
+
+def _as_array(y: Any) -> np.ndarray:
+    """Labels as an array, in which nothing was made text or float on the way."""
+    if is_frame(y):
+        return np.column_stack([_as_array(column) for column in columns_of(y)])
+    if is_series(y):
+        return series_values(y)
+    if isinstance(y, list | tuple):
+        array = np.asarray(y)
+        if array.dtype.kind not in "US":
+            return array
+        values = np.asarray(y, dtype=object)  # NumPy makes text of None, NaN and numbers
+        return array if all(isinstance(label, str) for label in values.ravel()) else values
+    return np.asarray(y)
+
+
+def check_not_masked(values: Any, name: str) -> None:
+    """Raise a ValueError where values are masked, because NumPy would show them again."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        n_masked = int(np.ma.getmaskarray(values).sum())
+        way_out = "X.filled(numpy.nan) and preprocessor='auto'" if name == "X" else "the rest"
+        raise ValueError(
+            f"{name} is a masked array with {n_masked} masked values, which would be used as if "
+            f"they were not; leave those rows out and pass {way_out}."
+        )
 
 
 def check_objects(y: Any) -> None:
@@ -130,8 +202,9 @@ def check_objects(y: Any) -> None:
             f"Input y contains NaN or None, {missing} of {len(found)} labels; leave those rows "
             "out, or give them a class of their own."
         )
-    kinds = {type(label).__name__ for label in found}
-    if "str" in kinds and len(kinds) > 1:
+    texts = [isinstance(label, str) for label in found]
+    if any(texts) and not all(texts):
+        kinds = {type(label).__name__ for label in found}
         raise TypeError(
             f"y mixes labels of the types {sorted(kinds)}, which have no common order; pass "
             "y.astype(str)."
@@ -139,9 +212,8 @@ def check_objects(y: Any) -> None:
 
 
 def is_missing(label: Any) -> bool:
-    """Tell whether an object stands for a missing value."""
     # pandas.NA compares to itself as NA, which has no truth value.
-    return label is None or type(label).__name__ == "NAType" or bool(label != label)
+    return label is None or type(label).__name__ in ("NAType", "NaTType") or bool(label != label)
 
 
 def _check_labels(y: np.ndarray) -> None:

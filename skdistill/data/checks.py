@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._input.frames import is_frame
+from .._input.frames import as_array_of_rows, column_names, is_frame
 
 
 def count(n: int, one: str, many: str = "") -> str:
@@ -24,8 +24,8 @@ def as_rows(X: Any) -> Any:
     if sparse.issparse(X):
         X = X.tocsr()
     elif not is_frame(X):
-        X = np.asarray(X)
-    if X.ndim != 2:
+        X = np.asarray(as_array_of_rows(X))
+    if len(X.shape) != 2:
         raise ValueError(
             f"X must have shape (n_rows, n_features), got {X.shape}. "
             "Reshape it: X.reshape(-1, 1) for a single feature, X.reshape(len(X), -1) for images."
@@ -95,9 +95,9 @@ def as_indices(indices: Any, n_rows: int) -> np.ndarray | None:
 def as_feature_names(feature_names: Any, X: Any) -> np.ndarray | None:
     """Return the given names, or those of a DataFrame whose labels are all text."""
     if feature_names is None:
-        if not is_frame(X) or not all(isinstance(label, str) for label in X.columns):
+        if not is_frame(X) or not all(isinstance(label, str) for label in column_names(X)):
             return None
-        feature_names = X.columns
+        feature_names = column_names(X)
     names = np.asarray(feature_names, dtype=object)
     if names.shape != (X.shape[1],):
         raise ValueError(

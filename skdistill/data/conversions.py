@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from .. import _torch as torch
-from .._input.frames import is_frame
+from .._input.frames import is_frame, is_pandas, to_pandas
 
 
 def to_frame(
@@ -36,7 +36,7 @@ def _feature_frame(X: Any, indices: np.ndarray | None, names: Any) -> Any:
     import pandas as pd
 
     if is_frame(X):
-        return X.copy()
+        return X.copy() if is_pandas(X) else to_pandas(X)
     if names is None:
         names = [f"x{j}" for j in range(X.shape[1])]
     if sparse.issparse(X):
@@ -87,6 +87,7 @@ def _numeric_rows(X: Any) -> np.ndarray:
     if sparse.issparse(X):
         X = X.toarray()
     if is_frame(X):
+        X = to_pandas(X)
         names = [
             label for label, dtype in X.dtypes.items() if getattr(dtype, "kind", "O") not in "biuf"
         ]

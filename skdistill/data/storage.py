@@ -19,7 +19,7 @@ import numpy as np
 from scipy import sparse
 
 from .._files import replacing
-from .._input.frames import is_frame
+from .._input.frames import from_pandas, is_frame, library, to_pandas
 from .archive import NATIVE_KINDS, Archive, RefusedError, damage, open_regular
 
 Arrays = dict[str, Any]
@@ -191,7 +191,7 @@ def encode(name: str, value: Any, arrays: Arrays) -> Spec:
     if not isinstance(value, np.ndarray):
         raise TypeError(
             f"{name} is a {type(value).__name__}, which cannot be stored without pickle; "
-            "an array, a CSR matrix or a pandas DataFrame can."
+            "an array, a CSR matrix or a DataFrame can."
         )
     if value.dtype.kind in NATIVE_KINDS:
         arrays[name] = value
@@ -247,13 +247,15 @@ def _decode_sparse(name: str, spec: dict[str, Any], arrays: Any) -> Any:
 
 
 def _encode_frame(name: str, frame: Any, arrays: Arrays) -> Spec:
-    """Store a DataFrame column by column, with its index and its column labels."""
+    """Store a DataFrame column by column, with its index, column labels and library."""
+    origin, frame = library(frame), to_pandas(frame)
     fields = [
         _encode_field(f"{name}.{j}", f"column {label!r} of {name}", frame.iloc[:, j], arrays)
         for j, label in enumerate(frame.columns)
     ]
     return {
         "kind": "frame",
+        "library": origin,
         "fields": fields,
         "index": _encode_index(f"{name}.index", frame.index, arrays),
         "columns": _encode_index(f"{name}.columns", frame.columns, arrays),
@@ -272,7 +274,8 @@ def _decode_frame(name: str, spec: dict[str, Any], arrays: Any) -> Any:
         raise ValueError(f"{name} has columns of other lengths than its {len(index)} rows")
     # Labels may repeat, so the columns are numbered until the frame stands.
     frame = pd.DataFrame(fields, index=pd.RangeIndex(len(index))).set_axis(index, axis=0)
-    return frame.set_axis(_decode_index(f"{name}.columns", spec["columns"], arrays), axis=1)
+    frame = frame.set_axis(_decode_index(f"{name}.columns", spec["columns"], arrays), axis=1)
+    return from_pandas(frame, spec.get("library", "pandas"))
 
 
 def _encode_index(name: str, index: Any, arrays: Arrays) -> Spec:

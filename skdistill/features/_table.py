@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from .._input.frames import is_frame
+from .._input.frames import is_frame, to_pandas
 from .._input.targets import is_missing
 
 _NUMERIC_KINDS = "iufb"
@@ -55,6 +55,7 @@ def numeric_columns(X: Any) -> np.ndarray:
     bool ndarray of shape (d,)
     """
     if is_frame(X):
+        X = to_pandas(X)
         return np.array([_is_numeric(X[name]) for name in X.columns], dtype=bool)
     if X.dtype.kind == "O":
         return np.array([_is_numeric(column) for column in X.T], dtype=bool)
@@ -85,6 +86,7 @@ def read_table(X: Any, numeric: np.ndarray) -> Table:
         numbers = X.astype(np.float32 if single else np.float64, copy=False)
         return Table(numbers, np.empty((n, 0), dtype=object))
     if is_frame(X):
+        X = to_pandas(X)
         names = list(X.columns)
         columns = [X[name] for name in names]
     else:

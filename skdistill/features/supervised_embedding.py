@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
 
 from .._input.frames import is_frame
 from .._input.rows import check_two_dimensional, merge_equal_rows
-from .._input.targets import TARGET_TYPES, Target, check_objects, encode_target
+from .._input.targets import TARGET_TYPES, Target, encode_target, plain_target
 from ._forest import blocks, draw_rows, fit_forest, principal_directions
 from ._table import ColumnEncoder, Table, numeric_columns, read_table
 
@@ -308,7 +308,7 @@ class SupervisedEmbedding(TransformerMixin, BaseEstimator):
     ) -> tuple[Table, np.ndarray, Target, np.ndarray | None]:
         """Check the input of `fit`."""
         check_two_dimensional(X)
-        check_objects(y)
+        y = plain_target(y)
         if is_frame(X) and y is not None:
             validate_data(self, X, y, skip_check_array=True)
             y = check_array(y, ensure_2d=False, dtype=None, input_name="y")

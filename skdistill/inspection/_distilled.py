@@ -9,8 +9,11 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
 
+from .._input.frames import take_rows
+from ..base import hands_out_features
 from ._panels import draw_images, draw_positions, draw_scores
 
 
@@ -129,8 +132,11 @@ class DistilledDataDisplay:
         DistilledDataDisplay
             Drawn.
         """
-        known = {
-            "preprocessor": distiller.preprocessor,
+        preprocessor = getattr(distiller, "preprocessor_", None)
+        if hands_out_features(distiller):
+            X, preprocessor = distiller._features(X), StandardScaler()
+        known: dict[str, Any] = {
+            "preprocessor": preprocessor,
             "classes": getattr(distiller, "classes_", None),
         }
         return cls.from_distilled(distiller.distilled_, X, y, **(known | options))
@@ -286,7 +292,7 @@ class DistilledDataDisplay:
 
 def _project(X: Any, rows: np.ndarray, X_small: Any, preprocessor: Any) -> tuple[Any, Any]:
     """Return the first two principal components of some rows of X, and of the small set."""
-    features = _safe_indexing(X, rows)
+    features = take_rows(X, rows)
     if preprocessor is not None:
         preprocessor = clone(preprocessor).fit(features)
         features, X_small = preprocessor.transform(features), preprocessor.transform(X_small)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.ensemble import StackingClassifier, StackingRegressor
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -23,8 +24,11 @@ from sklearn.utils.validation import (
 )
 
 from .._input.fit_weights import fit_weighted
+from .._input.frames import as_array_of_rows
 from .._input.lazy import is_lazy, map_blocks
+from .._input.targets import plain_target
 from ..auto import AutoDistiller
+from ..base import hands_out_features
 from ..coreset import SensitivityCoreset
 from ..data import DistilledData
 from ..learning.callbacks import CallbackSupportMixin, FitTask
@@ -63,7 +67,8 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     _target_type: str
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
-        "estimator": [HasMethods(["fit", "predict"]), None],
+        # Stacking has a predict only after fit where its final estimator is the default.
+        "estimator": [HasMethods(["fit", "predict"]), StackingClassifier, StackingRegressor, None],
         "distiller": [HasMethods(["fit"]), None],
         "use_weights": [StrOptions({"auto"}), "boolean"],
         "memory": [str, HasMethods(["cache"]), None],
@@ -101,25 +106,30 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         if is_lazy(X):
             check_is_fitted(self)
             return map_blocks(self.predict, X)
-        self._check_features(X)
-        return self.estimator_.predict(X)
+        rows = self._rows_for_estimator(X)
+        return self.estimator_.predict(rows)
 
-    def _check_features(self, X: Any) -> None:
-        """Check that the model is fitted and that `X` has its features.
+    def _rows_for_estimator(self, X: Any) -> Any:
+        """Check that the model is fitted and that `X` has its features; return what is predicted.
 
-        Values are left to the estimator inside: a DataFrame stays one, text stays text.
+        Values are left to the estimator inside: a DataFrame stays one, text stays text. An
+        estimator that was trained on learnt rows of encoded columns gets encoded columns.
         """
         check_is_fitted(self)
+        X = as_array_of_rows(X)
         try:
             validate_data(self, X, reset=False, skip_check_array=True)
         except ValueError:
             # Only the width was looked at; of an X without one check_array says what to do.
             check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False)
             raise
+        trained_on_features = self.estimator is not None and hands_out_features(self.distiller_)
+        return self.distiller_._features(X) if trained_on_features else X
 
     def _distil(self, X: Any, y: np.ndarray, sample_weight: Any, task: FitTask) -> None:
         """Fit a clone of the distiller and set `distiller_` and `distilled_`."""
         if not is_stream(X):
+            X = as_array_of_rows(X)
             check_consistent_length(X, y)
         distiller = clone(self._given_distiller())
         if "target_type" in distiller.get_params(deep=False):
@@ -194,11 +204,13 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
                 f"distiller={self.distiller!r} was fitted without y, so its rows have no labels to "
                 "train on; fit it with y."
             )
-        n_features = getattr(self, "n_features_in_", None)
-        if small.X.shape[1] != n_features:
+        n_features, width = getattr(self, "n_features_in_", None), small.X.shape[1]
+        if hands_out_features(self.distiller_):
+            width = self.distiller_.n_features_in_
+        if width != n_features:
             raise ValueError(
                 f"X has {n_features} features, but the rows in distiller={self.distiller!r} have "
-                f"{small.X.shape[1]}; fit both on the same columns."
+                f"{width}; fit both on the same columns."
             )
         return small
 
@@ -264,7 +276,7 @@ class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
 
 def check_labels(y: Any, estimator: BaseDistilled) -> tuple[np.ndarray, Classes]:
     """Return class labels as an array and their sorted classes, a list for several outputs."""
-    y = y.toarray() if sparse.issparse(y) else y
+    y = y.toarray() if sparse.issparse(y) else plain_target(y)
     y = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
     if y.ndim == 2 and y.shape[1] == 1 and get_tags(estimator).target_tags.single_output:
         y = column_or_1d(y, warn=True)
@@ -285,7 +297,9 @@ def check_labels(y: Any, estimator: BaseDistilled) -> tuple[np.ndarray, Classes]
 
 def check_targets(y: Any, estimator: BaseDistilled) -> np.ndarray:
     """Return real targets as an array; two axes are kept for estimators of several outputs."""
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    y = check_array(
+        plain_target(y), ensure_2d=False, dtype=None, input_name="y", estimator=estimator
+    )
     if y.dtype.kind not in "biuf":
         try:
             y = y.astype(np.float64)

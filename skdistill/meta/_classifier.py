@@ -219,8 +219,8 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
         if is_lazy(X):
             check_is_fitted(self)
             return map_blocks(self.predict_proba, X)
-        self._check_features(X)
-        probabilities = self.estimator_.predict_proba(X)
+        rows = self._rows_for_estimator(X)
+        probabilities = self.estimator_.predict_proba(rows)
         return spread_columns(probabilities, self._known_classes(), self.classes_, 0.0)
 
     @available_if(estimator_has("predict_log_proba"))
@@ -240,8 +240,8 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
         if is_lazy(X):
             check_is_fitted(self)
             return map_blocks(self.predict_log_proba, X)
-        self._check_features(X)
-        logarithms = self.estimator_.predict_log_proba(X)
+        rows = self._rows_for_estimator(X)
+        logarithms = self.estimator_.predict_log_proba(rows)
         return spread_columns(logarithms, self._known_classes(), self.classes_, -np.inf)
 
     @available_if(estimator_has("decision_function"))
@@ -266,8 +266,8 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
         if is_lazy(X):
             check_is_fitted(self)
             return map_blocks(self.decision_function, X)
-        self._check_features(X)
-        decisions = self.estimator_.decision_function(X)
+        rows = self._rows_for_estimator(X)
+        decisions = self.estimator_.decision_function(rows)
         return spread_decisions(decisions, self._known_classes(), self.classes_)
 
     def _known_classes(self) -> Classes:

@@ -13,6 +13,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
+from .._input.frames import take_rows
+
 SHARE, MOST_ROWS = 0.1, 10_000
 
 
@@ -53,5 +55,5 @@ def hold_out(
         stratify = y if counts.min() > 1 and n_held >= len(counts) else None
     rest, held = train_test_split(np.arange(n), test_size=n_held, stratify=stratify, random_state=0)
     weight = None if sample_weight is None else _safe_indexing(sample_weight, rest)
-    kept = (_safe_indexing(X, rest), y[rest], weight)
-    return kept, (_safe_indexing(X, held), y[held])
+    kept = (take_rows(X, rest), y[rest], weight)
+    return kept, (take_rows(X, held), y[held])

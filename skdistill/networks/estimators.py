@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from .. import _torch as torch
 from .._input.rows import check_two_dimensional
+from .._input.targets import plain_target
 from ._base_network import BaseNetwork
 from ._training import cross_entropy, squared_error
 from ._units import feature_units
@@ -132,7 +133,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
             Fitted estimator.
         """
         check_two_dimensional(X)
-        X, y = validate_data(self, X, y, dtype="numeric")
+        X, y = validate_data(self, X, plain_target(y), dtype="numeric")
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         weight = self._read_weight(sample_weight, X)
@@ -270,6 +271,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
             Fitted estimator.
         """
         check_two_dimensional(X)
+        y = plain_target(y)
         X, y = validate_data(self, X, y, dtype="numeric", multi_output=True, y_numeric=True)
         self._flat = y.ndim == 1
         y = y.reshape(len(y), -1).astype(np.float64)

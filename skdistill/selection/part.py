@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
-from sklearn.utils import _safe_indexing
 
+from .._input import frames
 from ..features import SupervisedEmbedding
 
 FOREST_ROWS = 8000  # that the trees of the embedding are grown on
@@ -188,7 +188,7 @@ class Part:
 
 def take_rows(X: Any, index: np.ndarray) -> Any:
     """Rows of the user's; of CSR with indices of 32 bits, since many estimators want them."""
-    rows = _safe_indexing(X, index)
+    rows = frames.take_rows(X, index)
     if sp.issparse(rows) and rows.nnz < np.iinfo(np.int32).max:
         rows.indices = rows.indices.astype(np.int32, copy=False)
         rows.indptr = rows.indptr.astype(np.int32, copy=False)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples, validat
 
 from .._input.caller import warn_caller
 from .._input.rows import check_two_dimensional
-from .._input.targets import check_objects, encode_target
+from .._input.targets import encode_target, plain_target
 from ..data import DistilledData
 from . import state
 from .merge_reduce import FINAL, Reading, Reduce, Stream, Window, seed, sizes, take, union
@@ -181,7 +181,7 @@ class StreamingMixin:
         else:
             # The preprocessor is fitted to blocks, which may be larger than this chunk.
             check_two_dimensional(X)
-            check_objects(y)
+            y = plain_target(y)
             validate_data(self, X, reset=stream is None, skip_check_array=True)
             if y is not None:
                 y = check_array(y, ensure_2d=False, dtype=None, input_name="y")

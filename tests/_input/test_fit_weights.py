@@ -9,11 +9,18 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.ensemble import RandomForestClassifier, StackingClassifier, VotingClassifier
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.exceptions import UnsetMetadataPassedError
-from sklearn.feature_selection import RFE
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.feature_selection import RFE, RFECV
+from sklearn.linear_model import LinearRegression, LogisticRegression, RANSACRegressor, Ridge
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -94,6 +101,57 @@ def test_weights_arrive_in_the_last_step_of_a_nested_search():
     weights = np.arange(1.0, 9.0)
     fit_weighted(search, np.eye(8), np.arange(8) % 2, weights, "auto")
     assert_array_equal(search.best_estimator_[-1].sample_weight_, weights)
+
+
+def around(estimator):
+    return make_pipeline(StandardScaler(), estimator)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        CalibratedClassifierCV(around(LOGISTIC)),  # would go on without them
+        AdaBoostClassifier(around(LOGISTIC)),
+        OneVsRestClassifier(LOGISTIC),
+        RFECV(LOGISTIC),
+        RANSACRegressor(KNeighborsRegressor(), min_samples=5),
+        MultiOutputClassifier(KNN),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_weights_that_would_not_arrive_are_the_usual_error(estimator):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    y = (X[:, 0] > 0).astype(int)
+    y = y[:, None] if isinstance(estimator, MultiOutputClassifier) else y
+    with pytest.raises(ValueError, match=r"takes no sample_weight in fit.*use_weights=False"):
+        fit_weighted(estimator, X, y, np.arange(1.0, 41.0), True)
+    if not isinstance(estimator, AdaBoostClassifier):  # which cannot do without weights
+        fit_weighted(estimator, X, y, np.arange(1.0, 41.0), False)
+
+
+def test_weights_do_not_follow_a_sampler():
+    pipeline = pytest.importorskip("imblearn.pipeline")
+    sampling = pytest.importorskip("imblearn.over_sampling")
+    scaled = pipeline.make_pipeline(StandardScaler(), LOGISTIC)
+    assert weight_keyword(scaled) == "logisticregression__sample_weight"
+    assert weight_keyword(pipeline.make_pipeline(sampling.RandomOverSampler(), LOGISTIC)) is None
+
+
+def test_requests_are_heard_wherever_they_stand():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    y = (X[:, 0] > 0).astype(int)
+    weights = np.arange(1.0, 41.0)
+    with config_context(enable_metadata_routing=True):
+        asks = LogisticRegression().set_fit_request(sample_weight=True)
+        for estimator, target in [
+            (OneVsRestClassifier(asks), y),
+            (ClassifierChain(asks), np.column_stack([y, 1 - y])),
+            (VotingClassifier([("a", make_pipeline(asks))]), y),
+            (StackingClassifier([("a", asks)], final_estimator=asks), y),
+        ]:
+            fit_weighted(estimator, X, target, weights, True)
+        got = fit_weighted(OneVsRestClassifier(asks), X, y, weights, True).estimators_[0]
+    assert_allclose(got.coef_, LogisticRegression().fit(X, y, weights).coef_)
 
 
 def test_unequal_weights_without_a_taker_are_an_error_that_names_the_way_out():

@@ -373,3 +373,13 @@ def test_float_types():
     expected |= {np.uint8: np.float64, np.int64: np.float64, bool: np.float64}
     for given_type, wanted in expected.items():
         assert float_type(np.dtype(given_type)) == wanted
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
+def test_moments_of_integers_in_csr_do_not_overflow(dtype):
+    dense = np.random.default_rng(0).integers(0, 200, size=(50, 7)) * (np.arange(7) % 2)
+    dense = dense * (300 if dtype == np.int32 else 1)
+    found = moments_of(sp.csr_matrix(dense.astype(dtype)), None)
+    expected = dense.astype(dtype).astype(np.float64)
+    assert_allclose(found.mean, expected.mean(0))
+    assert_allclose(found.variance, expected.var())

@@ -1,0 +1,321 @@
+"""`TableEncoder`: a DataFrame in, numbers without gaps out, in units that distances can add up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .._input.frames import as_array_of_rows, is_frame, to_pandas
+from .columns import UnreadableColumnError, read_column
+
+NAMES_SHOWN = 8
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):
+    """Encode the columns of a DataFrame by what their values are.
+
+    Numbers, also those written as text, keep one column; the median stands for missing ones.
+    Dates become their days since 1970, their year, and month, day, weekday and hour as angles.
+    Categories of up to 40 levels are one-hot, with one column for all levels rarer than 1 % and one
+    for missing ones. Texts of more levels are reduced to at most 30 directions of their character
+    n-grams, and left out where nearly all are different single words: those are ids.
+
+    An array of numbers, dense or sparse, passes through as it is, but for its missing values.
+
+    Parameters
+    ----------
+    scale : bool, default=True
+        Give numbers and dates mean 0 and deviation 1, in single precision.
+
+    Attributes
+    ----------
+    columns_ : list of Column or None
+        What each column was read as; None for an array of numbers.
+
+    names_ : list
+        Names of the columns.
+
+    n_features_in_ : int
+        Number of columns.
+    """
+
+    def __init__(self, *, scale: bool = True) -> None:
+        self.scale = scale
+
+    def fit(self, X: Any, y: Any = None) -> TableEncoder:
+        """Learn the columns.
+
+        Parameters
+        ----------
+        X : DataFrame, array or list of rows, of shape (n_samples, n_columns)
+            The table.
+
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self : TableEncoder
+            Fitted.
+        """
+        self.fit_transform(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Learn the columns and encode them.
+
+        Parameters
+        ----------
+        X : DataFrame, array or list of rows, of shape (n_samples, n_columns)
+            The table.
+
+        y : None
+            Not used.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), or `X` where it holds numbers only
+
+        Raises
+        ------
+        TypeError
+            If columns hold neither numbers, dates, categories nor texts.
+        ValueError
+            If columns hold infinity, or none is left.
+        """
+        table, self.names_ = as_table(X)
+        self.n_features_in_ = table.shape[1]
+        if not is_frame(table):
+            self.columns_ = None
+            self.fill_ = _medians(table)
+            return _filled(table, self.fill_)
+        self.columns_ = _read_columns(table, self.names_)
+        blocks = []
+        for j, (column, name) in enumerate(zip(self.columns_, self.names_, strict=True)):
+            blocks.append(column.fit(table.iloc[:, j], str(name)))
+        if not any(block.shape[1] for block in blocks):
+            raise ValueError(
+                f"X has no column that makes a feature: {self.describe()}; leave the ids to the "
+                "index and add other columns."
+            )
+        _check_finite(blocks, self.names_)
+        self.fill_ = [_medians(block) for block in blocks]
+        blocks = [_filled(block, fill) for block, fill in zip(blocks, self.fill_, strict=True)]
+        self.shift_, self.unit_ = [], []
+        for column, block in zip(self.columns_, blocks, strict=True):
+            scaled = self.scale and column.scaled
+            deviation = block.std(0) if scaled else np.ones(block.shape[1])
+            self.shift_.append(block.mean(0) if scaled else np.zeros(block.shape[1]))
+            self.unit_.append(np.where(deviation > 1e-12 * np.abs(self.shift_[-1]), deviation, 1.0))
+        return self._joined(blocks)
+
+    def transform(self, X: Any) -> Any:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : DataFrame, array or list of rows, of shape (n_samples, n_columns)
+            With the columns of the training rows, in their order.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), or `X` where it holds numbers only
+        """
+        check_is_fitted(self)
+        table, names = as_table(X)
+        if table.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {table.shape[1]} columns, but the encoder was fitted to "
+                f"{self.n_features_in_}."
+            )
+        if self.columns_ is None:
+            return _filled(_numbers_of(table), self.fill_)
+        if not is_frame(table):
+            table = _frame(table, names)
+        columns = enumerate(self.columns_)
+        blocks = [column.features(table.iloc[:, j]) for j, column in columns]
+        _check_finite(blocks, self.names_)
+        return self._joined([_filled(b, fill) for b, fill in zip(blocks, self.fill_, strict=True)])
+
+    def _joined(self, blocks: list[np.ndarray]) -> np.ndarray:
+        """Scale the blocks of all columns into one array."""
+        widths = [block.shape[1] for block in blocks]
+        dtype = np.float32 if self.scale else np.float64
+        features = np.empty((len(blocks[0]), sum(widths)), dtype=dtype)
+        stop = np.cumsum(widths)
+        for j, block in enumerate(blocks):
+            features[:, stop[j] - widths[j] : stop[j]] = (block - self.shift_[j]) / self.unit_[j]
+        return features
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the features: those of numbers, ``column_level`` and ``column_part``.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used.
+
+        Returns
+        -------
+        ndarray of shape (n_features,), dtype object
+            All different.
+        """
+        check_is_fitted(self)
+        if self.columns_ is None:
+            return np.asarray(self.names_, dtype=object)
+        names: dict[str, None] = {}
+        for column in self.columns_:
+            for name in column.names:
+                while name in names:
+                    name += "_"
+                names[name] = None
+        return np.array(list(names), dtype=object)
+
+    def describe(self) -> str:
+        """Say what the columns were read as.
+
+        Returns
+        -------
+        str
+            One line, such as ``"3 numbers, 2 categories, left out: id (an id)"``.
+        """
+        if self.columns_ is None:
+            return _counted(self.n_features_in_, "number")
+        kinds = [column.kind for column in self.columns_]
+        order = ("number", "date", "duration", "category", "text")
+        parts = [_counted(kinds.count(kind), kind) for kind in order if kind in kinds]
+        parts += [
+            f"left out: {name} ({column.reason})"
+            for name, column in zip(self.names_, self.columns_, strict=True)
+            if column.kind == "left out"
+        ]
+        return ", ".join(parts)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def as_table(X: Any) -> tuple[Any, list[Any]]:
+    """Return `X` as an array of numbers, CSR or a pandas DataFrame, and the names of its columns.
+
+    Parameters
+    ----------
+    X : DataFrame, array, sparse matrix or list of rows
+
+    Returns
+    -------
+    table : ndarray, CSR matrix or DataFrame of shape (n, d)
+    names : list of length d
+        Numbers from 0 where there are none.
+    """
+    if is_frame(X):
+        frame = to_pandas(X)
+        return frame, list(frame.columns)
+    if sp.issparse(X):
+        return X, list(range(X.shape[1]))
+    array = as_array_of_rows(X)
+    array = array if isinstance(array, np.ndarray) else np.asarray(array)
+    if array.ndim != 2:
+        raise ValueError(
+            f"X must be a table of rows and columns, got shape {array.shape}; texts alone become "
+            "one with X.reshape(-1, 1)."
+        )
+    names = list(range(array.shape[1]))
+    if array.dtype.kind in "biuf":
+        return array, names
+    if array.dtype.kind == "O":
+        array = _if_numbers(array)
+    return (array if array.dtype.kind == "f" else _frame(array, names)), names
+
+
+def _frame(array: Any, names: list[Any]) -> Any:
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError(
+            "preprocessor='auto' needs pandas for columns that are not all numbers: "
+            'pip install "skdistill[tables]"'
+        ) from error
+    return pd.DataFrame(array, columns=names).infer_objects()
+
+
+def _if_numbers(array: np.ndarray) -> np.ndarray:
+    """Objects as float64 where all are numbers or missing, else as they are."""
+    kinds = {type(value) for value in array.ravel()}
+    numeric = all(
+        issubclass(kind, (int, float, np.number, np.bool_)) for kind in kinds - {type(None)}
+    )
+    return array.astype(np.float64) if numeric else array
+
+
+def _numbers_of(table: Any) -> Any:
+    """Check that rows hold numbers as the training rows did."""
+    if is_frame(table):
+        table = table.to_numpy()
+        if table.dtype.kind not in "biuf":
+            raise TypeError(
+                "X holds other values than numbers, but the training rows were numbers."
+            )
+    return table
+
+
+def _read_columns(table: Any, names: list[Any]) -> list[Any]:
+    """Read every column, and name all that cannot be read at once."""
+    columns, refused = [], {}
+    for j, name in enumerate(names):
+        try:
+            columns.append(read_column(table.iloc[:, j]))
+        except UnreadableColumnError as error:
+            refused[name] = str(error)
+    if refused:
+        told = "; ".join(f"{name!r} holds {what}" for name, what in refused.items())
+        raise TypeError(
+            f"X has columns that are neither numbers, dates, categories nor texts: {told}. Leave "
+            f"them out: X.drop(columns={list(refused)})."
+        )
+    return columns
+
+
+def _check_finite(blocks: list[np.ndarray], names: list[Any]) -> None:
+    bad = [name for block, name in zip(blocks, names, strict=True) if np.isinf(block).any()]
+    if bad:
+        shown = bad[:NAMES_SHOWN] + ["..."] * (len(bad) > NAMES_SHOWN)
+        raise ValueError(
+            f"X contains infinity in the columns {shown}; replace it by a number, or by NaN to "
+            "have it filled in."
+        )
+
+
+def _medians(block: Any) -> Any:
+    """Median of each column without missing values, 0 where there is none; None of sparse rows."""
+    if sp.issparse(block):
+        return None
+    if block.dtype.kind != "f" or not np.isnan(block).any():
+        step = max(1, len(block) // 10_000)  # nothing is missing yet; a sample will do
+        return np.median(block[::step].astype(np.float64), axis=0) if len(block) else None
+    known = ~np.isnan(block).all(axis=0)
+    medians = np.zeros(block.shape[1])
+    medians[known] = np.nanmedian(block[:, known], axis=0)
+    return medians
+
+
+def _filled(block: Any, fill: Any) -> Any:
+    """Put `fill` in place of missing values; the block itself where none is missing."""
+    if sp.issparse(block) or block.dtype.kind != "f" or fill is None:
+        return block
+    missing = np.isnan(block)
+    return np.where(missing, fill.astype(block.dtype), block) if missing.any() else block
+
+
+def _counted(count: int, kind: str) -> str:
+    many = {"category": "categories"}.get(kind, f"{kind}s")
+    return f"{count:,} {kind if count == 1 else many}"

@@ -1,0 +1,109 @@
+"""Numbers that stand in a table as text: "1,163", "3,5", "$1.50", "3 %", "(20)".
+
+A column follows one convention for its marks of thousands and decimals. The one that most of its
+cells fit is taken for all of them, because "1,163" alone may be either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+# What files write in place of a value, in any case.
+MISSING_MARKS = frozenset(
+    ["", "?", "-", "--", "...", ".", "na", "n/a", "#n/a", "nan", "null", "none", "<na>", "nat"]
+)
+MIN_SHARE = 0.9  # of the cells that must be numbers; the others are marks of a missing value
+MAX_OTHER_MARKS = 2  # so many different texts may stand among the numbers
+
+_UNIT = r"(?:[$€£¥₹%‰]|[A-Z]{3}|kr|zł)"
+_LEADING_ZERO = re.compile(r"\s*0\d")  # "007" is a code, and so are the others of its column
+_EXPONENT = r"(?:[eE][+-]?\d+)?"
+_WHOLE = r"(?:0|[1-9]\d*)"
+_CONVENTIONS = {  # mark of decimals -> pattern, and marks of thousands that it may hold
+    ".": (
+        rf"(?:{_WHOLE}|[1-9]\d{{0,2}}(?:[,' \u00a0\u202f]\d{{3}})+)?(?:\.\d*)?{_EXPONENT}",
+        ",' ",
+    ),
+    ",": (rf"(?:{_WHOLE}|[1-9]\d{{0,2}}(?:[.' \u00a0\u202f]\d{{3}})+)?(?:,\d*)?{_EXPONENT}", ".' "),
+}
+_PATTERNS = {
+    decimal: re.compile(
+        rf"(?P<sign>[-+\u2212]?)\s*(?:{_UNIT}\s*)?(?P<sign2>[-+\u2212]?)(?P<body>(?=[\d.,]*\d){body})"
+        rf"\s*(?:{_UNIT})?"
+    )
+    for decimal, (body, _) in _CONVENTIONS.items()
+}
+
+
+def is_missing_mark(text: str) -> bool:
+    """Tell whether a cell says that it has no value."""
+    return text.strip().lower() in MISSING_MARKS
+
+
+def find_convention(texts: Iterable[str]) -> str | None:
+    """Find the mark of decimals of a column of numbers written as text.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The different values of the column.
+
+    Returns
+    -------
+    {".", ","} or None
+        None for a column that is not one of numbers.
+    """
+    values = [text for text in texts if not is_missing_mark(text)]
+    if not values or any(map(_LEADING_ZERO.match, values)):
+        return None
+    counts = {
+        decimal: sum(parse_number(text, decimal) is not None for text in values)
+        for decimal in _PATTERNS
+    }
+    best = max(counts, key=lambda decimal: counts[decimal])  # the point wins where both fit
+    others = len(values) - counts[best]
+    if others > MAX_OTHER_MARKS or counts[best] < MIN_SHARE * len(values):
+        return None
+    return best
+
+
+def parse_number(text: str, decimal: str) -> float | None:
+    """Return the number that a cell holds under a convention, or None.
+
+    Parameters
+    ----------
+    text : str
+    decimal : {".", ","}
+        The mark of decimals.
+
+    Returns
+    -------
+    float or None
+
+    Examples
+    --------
+    >>> [parse_number(text, ".") for text in ("1,163", "$1.50", "3 %", "(20)", "007", "red")]
+    [1163.0, 1.5, 3.0, -20.0, None, None]
+    >>> parse_number("1.163,5", ",")
+    1163.5
+    """
+    text = text.strip()
+    negative = text.startswith("(") and text.endswith(")")
+    found = _PATTERNS[decimal].fullmatch(text[1:-1] if negative else text)
+    if found is None:
+        return None
+    body = found["body"]
+    for mark in (*_CONVENTIONS[decimal][1], "\u00a0", "\u202f"):
+        body = body.replace(mark, "")
+    minus = (found["sign"] in ("-", "\u2212")) != (found["sign2"] in ("-", "\u2212"))
+    number = float(body.replace(",", "."))
+    return -number if minus != negative else number
+
+
+def numbers_of_texts(texts: Iterable[object], decimal: str) -> np.ndarray:
+    """Numbers of the different values of a column, NaN where a cell is none."""
+    parsed = (parse_number(text, decimal) if isinstance(text, str) else None for text in texts)
+    return np.array([np.nan if number is None else number for number in parsed], dtype=np.float64)
