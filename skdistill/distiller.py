@@ -44,7 +44,7 @@ from .learning.stream_pool import larger_than_memory, random_pool
 from .learning.trainer import TrainingOptions, unheard
 from .networks import check_image_shape
 from .networks.predictor import NetworkPredictor, StoredPredictor
-from .objectives import OBJECTIVES
+from .objectives import OBJECTIVES, SHORT_NAMES
 from .optimizers import OPTIMIZERS
 
 INITS = ("auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans")
@@ -73,9 +73,13 @@ class DatasetDistiller(CallbackSupportMixin, BaseDistiller):
         weight. More rows than there are gives a UserWarning and as many as there are.
 
     objective : {"kernel_ridge", "analytic_ridge", "characteristic_function_matching", \
-"distribution_matching", "feature_regression", "gradient_matching", "trajectory_matching"} or \
+"distribution_matching", "feature_regression", "gradient_matching", "nearest_neighbors", \
+"trajectory_matching", "kip", "rfad", "frepo", "dm", "dc", "dsa", "idc", "mtt", "ncfm"} or \
 objective object, default="kernel_ridge"
-        The technique: see `skdistill.objectives`.
+        The technique: see `skdistill.objectives`. The short names are those of the papers:
+        `KernelRidge` ("kip"), `FeatureRegression` on random ("rfad") or trained networks ("frepo"),
+        `DistributionMatching` ("dm"), `GradientMatching` as in "dc", "dsa" and "idc",
+        `TrajectoryMatching` ("mtt"), `CharacteristicFunctionMatching` ("ncfm").
 
     init : {"auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans"}, distiller or \
 DistilledData, default="auto"
@@ -299,7 +303,10 @@ default="rbf"
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseDistiller._parameter_constraints,
-        "objective": [StrOptions(set(OBJECTIVES)), HasMethods(["setup", "predictor"])],
+        "objective": [
+            StrOptions({*OBJECTIVES, *SHORT_NAMES}),
+            HasMethods(["setup", "predictor"]),
+        ],
         "init": [StrOptions(set(INITS)), HasMethods(["fit"]), DistilledData],
         "batch_sampling": [StrOptions({"importance", "uniform"})],
         "batch_loss": [StrOptions(set(BATCH_LOSSES)), callable],
@@ -548,7 +555,8 @@ default="rbf"
         KernelRidgePredictor, StoredPredictor or NetworkPredictor
             Its ``predict(X)`` gives real-valued outputs: a column for each class, label or output.
             `FeatureRegression` leaves a ridge regression on features behind. Other techniques over
-            networks train one on the rows, whose outputs are probabilities.
+            networks train one on the rows, whose outputs are probabilities; `NearestNeighbors`
+            fits scikit-learn's k-NN to them.
 
         Raises
         ------
@@ -606,7 +614,9 @@ default="rbf"
         return None if names is None else names()
 
     def _technique(self) -> Any:
-        return OBJECTIVES[self.objective]() if isinstance(self.objective, str) else self.objective
+        if isinstance(self.objective, str):
+            return (OBJECTIVES.get(self.objective) or SHORT_NAMES[self.objective])()
+        return self.objective
 
     # From parameters to the problem ----------------------------------------------------------
 

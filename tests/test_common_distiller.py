@@ -27,6 +27,7 @@ FEW = DatasetDistiller(6, max_iter=40, random_state=0)
 FEATURES = DatasetDistiller(
     6, objective=FeatureRegression(MLP(32), n_networks=2), max_iter=40, random_state=0
 )
+NEIGHBOURS = DatasetDistiller(6, objective="nearest_neighbors", max_iter=40, random_state=0)
 
 
 @parametrize_with_checks(
@@ -62,6 +63,9 @@ FEATURES = DatasetDistiller(
             max_iter=3,
             random_state=0,
         ),
+        DatasetDistiller(4, objective="nearest_neighbors", max_iter=5, random_state=0),
+        DistilledClassifier(distiller=NEIGHBOURS),
+        DistilledRegressor(distiller=NEIGHBOURS),
         DistilledClassifier(distiller=FEATURES),
         DistilledRegressor(distiller=FEATURES),
         DistilledClassifier(distiller=FEW),

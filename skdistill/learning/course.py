@@ -32,6 +32,7 @@ from .coordinates import (
 from .folds import train_in_folds
 from .held_out import held_out_parts
 from .kernel_search import FIT_ROWS, KernelStart, search_rbf
+from .neighbour_units import neighbour_coordinates
 from .problem import Learnt, Problem, Settings
 from .starts import Start
 from .trainer import Trainer, TrainingResult, finish, train
@@ -87,6 +88,9 @@ def learn(
         splits = []
     if technique.unit_features:
         coordinates, start = _unit_features(problem, settings)
+    elif technique.neighbour_units:
+        coordinates = neighbour_coordinates(problem, settings, WIDE, EXPLAINED)
+        start = replace(SAFE, gamma=problem.kernel.gamma)
     else:
         coordinates, start = _coordinates_and_scale(problem, settings, splits)
     kernel = replace(problem.kernel, gamma=start.gamma) if problem.search else problem.kernel

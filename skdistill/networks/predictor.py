@@ -1,29 +1,31 @@
-"""The predictors of rows that were learnt for networks."""
+"""The predictors of rows that were learnt for networks, or for nearest neighbours."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils.validation import has_fit_parameter
 
 from .._device import resolve_device
 
 
 class NetworkPredictor:
-    """Networks trained on a distilled set, in the units it was learnt in; by ``make_predictor``.
+    """Estimator trained on a distilled set, in the units it was learnt in; by ``make_predictor``.
 
     Parameters
     ----------
     distiller : DatasetDistiller
         The fitted distiller: its rows and their units are used.
 
-    estimator : classifier
-        Not fitted yet; its classes are those of the rows.
+    estimator : classifier or regressor
+        Not fitted yet: networks, or nearest neighbours.
 
     Attributes
     ----------
-    estimator : classifier
-        Fitted on the rows.
+    estimator : classifier or regressor
+        Fitted on the rows. Regressors learn the numbers behind the labels.
     """
 
     def __init__(self, distiller: Any, estimator: Any) -> None:
@@ -31,12 +33,17 @@ class NetworkPredictor:
         small = distiller.distilled_
         # The units come from all rows: those of a few learnt ones would be others.
         rows = in_units(distiller, distiller.components_)
-        self.estimator = estimator.fit(rows, small.y, sample_weight=small.sample_weight)
-        position = np.searchsorted(distiller.classes_, self.estimator.classes_)
-        self._columns = np.eye(len(distiller.classes_))[position]
+        target = small.y if is_classifier(estimator) else small.targets
+        weights = {}
+        if has_fit_parameter(estimator, "sample_weight"):
+            weights["sample_weight"] = small.sample_weight
+        self.estimator = estimator.fit(rows, target, **weights)
+        if is_classifier(estimator):
+            position = np.searchsorted(distiller.classes_, self.estimator.classes_)
+            self._columns = np.eye(len(distiller.classes_))[position]
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predict class probabilities.
+        """Predict class probabilities, or numbers.
 
         Parameters
         ----------
@@ -45,11 +52,14 @@ class NetworkPredictor:
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
-            A column for each class of the distiller; zeros for those that no row has.
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_outputs)
+            A column for each class of the distiller, zeros for those that no row has; or for each
+            label or output.
         """
         rows = in_units(self._distiller, self._distiller._features(X))
-        return self.estimator.predict_proba(rows) @ self._columns
+        if is_classifier(self.estimator):
+            return self.estimator.predict_proba(rows) @ self._columns
+        return self.estimator.predict(rows).reshape(len(rows), -1)
 
 
 class StoredPredictor:

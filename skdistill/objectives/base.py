@@ -42,6 +42,10 @@ class Objective(BaseEstimator):
         True gives it rows whose features, or channels of images, are of size 1, as networks expect,
         in place of rows of size 1. False by default.
 
+    neighbour_units : bool
+        True keeps the relation of the user's units, one factor for all features, unless features
+        scaled one by one have clearly better nearest neighbours. False by default.
+
     balances_classes : bool
         What ``class_balance="auto"`` means. False by default.
 
@@ -89,6 +93,7 @@ class Objective(BaseEstimator):
     needs_steps: ClassVar[bool] = True
     learns_labels: ClassVar[bool] = False
     unit_features: ClassVar[bool] = False
+    neighbour_units: ClassVar[bool] = False
     balances_classes: ClassVar[bool] = False
     keeps_best: ClassVar[bool] = True
     folds: ClassVar[bool] = True

@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from skdistill import DatasetDistiller
-from skdistill.objectives import OBJECTIVES, Objective
+from skdistill.objectives import OBJECTIVES, SHORT_NAMES, Objective
 
 IMAGE = (2, 4, 8)
 
@@ -189,3 +189,18 @@ def test_which_techniques_ask_for_weights():
         always = name == "feature_regression"
         assert asks("classes", 1) == (always or name == "kernel_ridge")
         assert asks("classes", 1.1) == asks("multilabel", math.inf) == always
+
+
+def test_short_names_are_those_of_the_papers(unbalanced_digits):
+    assert SHORT_NAMES["frepo"]().pool == "trained" and SHORT_NAMES["rfad"]().pool == "random"
+    assert SHORT_NAMES["dc"]().augment is None and SHORT_NAMES["dsa"]().augment == "auto"
+    assert SHORT_NAMES["idc"]().train_on == "real" and SHORT_NAMES["idc"]().factor == 2
+    X, y = unbalanced_digits
+    quick = {"max_iter": 2, "early_stopping": False, "random_state": 0}
+    by_name = [
+        DatasetDistiller(12, objective=name, **quick).fit_distill(X, y).X
+        for name in ("kip", "kernel_ridge")
+    ]
+    np.testing.assert_array_equal(*by_name)
+    with pytest.raises(ValueError, match="'objective' parameter"):
+        DatasetDistiller(12, objective="kipp").fit(X, y)
