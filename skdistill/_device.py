@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -16,6 +18,7 @@ from . import _torch as torch
 CPU_TILE_ELEMENTS = 2**19
 # An accelerator wants few, large launches instead.
 GPU_TILE_ELEMENTS = 2**26
+SMALL_WORK = 2**27  # multiplications that one core does in about 10 ms
 DATA_SHARE = 0.5  # of a device's free memory that data may take for good; the rest is for the work
 
 
@@ -133,9 +136,58 @@ def for_each_block(
         return min(executor.map(part, range(n_parts)))
 
 
-def one_blas_thread() -> Any:
-    """Context in which BLAS works on one core; the caller's setting is restored after it."""
-    return _thread_pools().limit(limits=1, user_api="blas")
+class _OneBlasThread:
+    """Limit of the whole process, shared by all threads that ask for it.
+
+    The first to come sets it and the last to go restores it: a thread that saved the limit of
+    another would leave it there for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._count = Lock(), 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._count == 0:
+                self._limit = _thread_pools().limit(limits=1, user_api="blas")
+            self._count += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._count -= 1
+            if self._count == 0:
+                limit, self._limit = self._limit, None
+                limit.restore_original_limits()
+
+
+_one_blas_thread = _OneBlasThread()
+
+
+def one_blas_thread() -> AbstractContextManager[None]:
+    """Context in which BLAS works on one core; the process's setting is restored after it."""
+    return _one_blas_thread
+
+
+@contextmanager
+def threads_for(work: float, device: Any) -> Iterator[None]:
+    """Context in which small work stays on one core.
+
+    Threads that share out products of a millisecond wait for each other longer than they work as
+    soon as another process wants a core.
+
+    Parameters
+    ----------
+    work : float
+        Multiplications of a typical operation.
+    device : torch.device
+    """
+    if device.type != "cpu" or work > SMALL_WORK or torch.get_num_threads() == 1:
+        yield
+        return
+    # OpenMP, which shares out PyTorch's work, keeps the limit for each calling thread.
+    with _thread_pools().limit(limits=1, user_api="openmp"), one_blas_thread():
+        yield
 
 
 @cache

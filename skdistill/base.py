@@ -31,7 +31,7 @@ from .kernels.nystroem import NystroemMap
 from .kernels.ridge import RidgeFit, fit_weighted_ridge
 from .tables import TableEncoder
 
-MAX_TOTAL_WEIGHT = 1e30  # far enough from the range of single precision for sums of products
+MAX_TOTAL_WEIGHT = 1e33  # far enough from the range of single precision for sums of products
 DOCUMENTS = (
     "X must be a table of rows and columns, but it has one axis only. Make documents a column of a "
     "DataFrame, and pass preprocessor='auto' or ColumnTransformer([('text', TfidfVectorizer(), "
@@ -82,6 +82,7 @@ class BaseDistiller(
         "verbose": ["verbose"],
     }
     preprocessor: Any = None
+    _small_targets: Any
     distilled_: DistilledData
 
     @abstractmethod
@@ -169,7 +170,10 @@ class BaseDistiller(
                 "The distilled rows have no target: fit the distiller with y to make a predictor."
             )
         K = self._map.landmark_kernel()
-        fit = fit_weighted_ridge(K, self._small_targets, small.sample_weight)
+        targets = self._small_targets
+        if isinstance(targets, Target):  # with classes as codes
+            targets = targets.take(slice(None))
+        fit = fit_weighted_ridge(K, targets, small.sample_weight)
         return KernelRidgePredictor(self, fit)
 
     # Reading the input -----------------------------------------------------------------------

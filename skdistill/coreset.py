@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from ._device import resolve_device
+from ._device import resolve_device, threads_for
 from ._input.frames import take_rows
 from ._input.lazy import is_lazy
 from ._input.rows import Moments, Rows, Units, merge_equal_rows, weighted_moments
@@ -238,7 +238,8 @@ callable, default="rbf"
     -----
     Equal rows (the same features and target) are merged first and their weights added, so that a
     row of weight 2 and a row that stands twice are the same thing. The chosen rows come in an order
-    that depends on their content only.
+    that depends on their content only. The seed and the bits of `X` and `y` settle which rows are
+    chosen: in another float type or another unit, the same table gives another draw.
 
     References
     ----------
@@ -460,7 +461,13 @@ callable, default="rbf"
             reference=None if part is None else part.reference,
             in_stream=part is not None,
         )
-        scores = self._score(task)
+        with threads_for(self._work(rows, budget), device):
+            scores = self._score(task)
+        if not np.isfinite(scores.sensitivity).all():
+            raise ValueError(
+                f"loss={self.loss!r} gives scores that are not finite: X, y or sample_weight holds "
+                "numbers of sizes too different for float64; rescale them."
+            )
         self.sensitivities_ = rows.split(scores.sensitivity, data.sample_weight)
         self.total_sensitivity_ = float(scores.sensitivity.sum())
         self._say(f"sensitivities, total {self.total_sensitivity_:.4g}", began)
@@ -471,7 +478,7 @@ callable, default="rbf"
         )  # an order that shuffling the input does not change
         drawn, weight = drawn[by_content], weight[by_content]
         self.indices_ = rows.index[drawn]
-        self._small_targets = data.target.take(self.indices_)
+        self._small_targets = data.target.subset(self.indices_)
         self.distilled_ = DistilledData(
             take_rows(data.X, self.indices_),
             None if data.y is None else data.y[self.indices_],
@@ -482,6 +489,13 @@ callable, default="rbf"
         )
         self._set_map(kernel, rows.take(drawn), units)
         self._say(f"{len(drawn)} rows chosen", began)
+
+    def _work(self, rows: Rows, budget: int) -> float:
+        """Multiplications of the scores, roughly: what decides whether threads pay."""
+        n, d = len(rows), rows.X.shape[1]
+        if self.loss == "kernel_ridge":
+            return n * d * budget + min(n, kernel_ridge.EXACT_ROWS) ** 3
+        return n * d * 100
 
     def _target_type(self) -> str:
         # Only classes have a cross-entropy: floats like 0.0 and 1.0 are read as such.
@@ -535,7 +549,7 @@ callable, default="rbf"
             where = rows.index if rows.inverse is not None else slice(None)
             fit = kernel_ridge.kernel_ridge_scores(
                 rows,
-                data.target.take(where),
+                data.target.subset(where),
                 task.kernel,
                 task.units,
                 self.alpha,

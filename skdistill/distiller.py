@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _torch as torch
-from ._device import resolve_device
+from ._device import resolve_device, threads_for
 from ._input.caller import called_by_hand, warn_caller
 from ._input.rows import Moments, Units, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input, KernelRidgePredictor
@@ -525,14 +525,17 @@ default="rbf"
         settings = replace(settings, checkpoint=checkpoint)
         self._say(f"{len(problem)} distinct rows of {len(data.features)}", self._began)
         starts = Starts(self, before, data, budget, rng, balance=settings.balance)
-        learnt = learn(
-            problem,
-            settings,
-            lambda: clone(objective),
-            starts.make,
-            lambda *found: row_losses(self.batch_loss, data.target.classes, *found),
-            float_type(data.features.dtype),
-        )
+        # Of a step; a network's is not known.
+        work = math.inf if objective.unit_features else 1024 * budget * (n_features + budget)
+        with threads_for(work, device):
+            learnt = learn(
+                problem,
+                settings,
+                lambda: clone(objective),
+                starts.make,
+                lambda *found: row_losses(self.batch_loss, data.target.classes, *found),
+                float_type(data.features.dtype),
+            )
         self._kind, self._seed = data.target.kind, int(rng.randint(2**31))
         self.objective_ = clone(objective).set_params(**learnt.parameters)
         self._store(learnt, data)

@@ -49,8 +49,11 @@ class Support:
         return self._map(lambda tensor: tensor.detach().to(dtype, copy=True))
 
     def is_finite(self) -> bool:
-        """Whether every number of it is finite."""
+        """Whether every number of it is finite, and so is what stands in it as a logarithm."""
         tensors = [self.rows, *self.extra.values()]
+        for name, tensor in self.extra.items():
+            if name.startswith("log_"):  # the factor, and what is divided by it
+                tensors += [tensor.exp(), tensor.neg().exp()]
         if self.labels is not None:
             tensors.append(self.labels)
         return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)

@@ -21,6 +21,7 @@ from .frames import WAY_OUT
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: an odd number with well spread bits
 _HASH_ELEMENTS = 2**17  # hashed at a time: the words and their mixture stay in a core's cache
 _COMPARE_ROWS = 2**14  # rows compared at a time when hashes agree
+LARGEST = 1e140  # of X: sums of squared differences stay finite
 _SUM_ROWS = 2**12  # rows summed up in single precision before double precision takes over
 
 
@@ -316,9 +317,13 @@ def _mixed(words: np.ndarray) -> np.ndarray:
 
 
 def _rows_equal(X: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether rows are equal as features: integers beyond 2^53 may be so that are not otherwise."""
+    first, second = X[a], X[b]
+    if X.dtype.kind in "iu" and X.dtype.itemsize == 8:
+        first, second = first.astype(np.float64), second.astype(np.float64)
     if sp.issparse(X):
-        return np.asarray((X[a] != X[b]).sum(axis=1)).ravel() == 0
-    equal = X[a] == X[b]
+        return np.asarray((first != second).sum(axis=1)).ravel() == 0
+    equal = first == second
     return equal if equal.ndim == 1 else equal.all(axis=1)
 
 
@@ -344,11 +349,14 @@ def weighted_moments(X: Any, sample_weight: np.ndarray | None) -> Moments:
     Raises
     ------
     ValueError
-        If `X` holds NaN or infinity.
+        If `X` holds NaN, infinity, or numbers whose squares are infinite.
     """
     n = X.shape[0]
     if sp.issparse(X):
         check_finite(X.data)
+        _check_squares(X.data)
+        if sample_weight is not None:
+            sample_weight = sample_weight / sample_weight.max()
         weights = np.ones(n) if sample_weight is None else sample_weight
         total = weights.sum()
         mean = np.asarray(weights @ X).ravel() / total
@@ -361,10 +369,24 @@ def weighted_moments(X: Any, sample_weight: np.ndarray | None) -> Moments:
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         check_finite(X)
     if not 1e-30 < second.max() < np.inf:  # the squares may have left the range of float32
+        if not np.isfinite(second).all():
+            _check_squares(X)
         first, second, origin = _sums_about_origin(X, sample_weight, np.dtype(np.float64))
     mean = origin + first
     variances = np.maximum(second - first**2, 0.0)
     return Moments(mean, float((variances + (mean - mean.mean()) ** 2).mean()), variances)
+
+
+def _check_squares(X: np.ndarray) -> None:
+    """Refuse numbers whose squared distances leave the range of float64."""
+    if not X.size or X.dtype.kind in "iub":
+        return
+    largest = float(max(X.max(), -X.min()))
+    if largest > LARGEST:
+        raise ValueError(
+            f"X holds values up to {largest:.1e}, whose squares leave the range of float64; divide "
+            "it by a constant, or leave out the rows or columns that hold them."
+        )
 
 
 def _sums_about_origin(

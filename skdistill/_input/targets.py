@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from .frames import columns_of, is_frame, is_series, series_values
+from .rows import LARGEST
 
 TARGET_TYPES = ("auto", "classification", "regression")
 
@@ -65,6 +66,12 @@ class Target:
         one_hot[np.arange(len(codes)), codes] = 1.0
         return one_hot
 
+    def subset(self, index: Any) -> Target:
+        """Target of some rows, in the same form: classes stay codes."""
+        numbers = None if self.numbers is None else self.numbers[index]
+        codes = None if self.codes is None else self.codes[index]
+        return Target(self.kind, numbers, self.classes, codes)
+
 
 def encode_target(y: np.ndarray | None, target_type: str) -> Target:
     """Read the target as classes, labels or numbers.
@@ -95,6 +102,11 @@ def encode_target(y: np.ndarray | None, target_type: str) -> Target:
                 f"target_type={target_type!r} needs a numeric y, but y has dtype {y.dtype}; "
                 "use target_type='classification' for labels."
             ) from error
+        if values.size and not np.abs(values).max() <= LARGEST:
+            raise ValueError(
+                f"y holds values up to {np.abs(values).max():.1e}, whose squares leave the range "
+                "of float64; divide it by a constant."
+            )
         return Target("numbers", values.reshape(len(values), -1))
     if y.ndim == 2 and y.shape[1] == 1:
         y = y.ravel()

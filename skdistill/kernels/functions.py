@@ -21,6 +21,7 @@ from .. import _torch as torch
 
 KERNELS = ("rbf", "mirror_rbf", "laplacian", "linear", "polynomial", "nngp", "ntk")
 _DEPTH = 3  # of nngp and ntk
+_DIAGONAL_ROWS = 64  # of a callable at a time: calls are slow, and so are pairs nobody asks for
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class Kernel:
     def diagonal(self, A: Any) -> Any:
         """``k(x, x)`` for the rows of `A`, shape (a,)."""
         if callable(self.name):
-            return torch.stack([self(A[i : i + 1], A[i : i + 1])[0, 0] for i in range(A.shape[0])])
+            starts = range(0, A.shape[0], _DIAGONAL_ROWS)
+            blocks = [A[i : i + _DIAGONAL_ROWS] for i in starts]
+            return torch.cat([self(block, block).diagonal() for block in blocks])
         if self.name == "laplacian":
             return torch.ones_like(_squares(A))
         square = _squares(A)
@@ -133,7 +136,13 @@ def _linear(G, a2, b2, kernel, diagonal=False):
 
 
 def _polynomial(G, a2, b2, kernel, diagonal=False):
-    return G.mul_(kernel.gamma).add_(kernel.coef0).pow_(kernel.degree)
+    base = G.mul_(kernel.gamma).add_(kernel.coef0)
+    if not float(kernel.degree).is_integer() and bool((base < 0).any()):
+        raise ValueError(
+            f"degree={kernel.degree!r} of the polynomial kernel is no whole number, and "
+            "gamma <x, z> + coef0 is negative for some rows; use a whole degree."
+        )
+    return base.pow_(kernel.degree)
 
 
 def _relu_network(G, a2, b2, kernel, diagonal, tangent):
@@ -145,7 +154,8 @@ def _relu_network(G, a2, b2, kernel, diagonal, tangent):
     if diagonal:
         depth = kernel.params["depth"]
         return G.mul_(kernel.gamma * (depth + 1 if tangent else 1))
-    norm = (a2[:, None] * b2[None, :]).sqrt() * kernel.gamma
+    # The product of the roots: that of the squares would leave the range of float32 early.
+    norm = a2.sqrt()[:, None] * b2.sqrt()[None, :] * kernel.gamma
     sigma = G.mul_(kernel.gamma)
     theta = sigma.clone() if tangent else None
     tiny = torch.finfo(norm.dtype).tiny
@@ -223,7 +233,8 @@ def resolve_kernel(
     if not callable(kernel) and kernel not in KERNELS:
         raise ValueError(f"kernel={kernel!r} is unknown; use one of {KERNELS} or a callable.")
     if gamma == "scale":
-        value = 1.0 / (n_features * variance) if variance > 0 else 1.0
+        # Where even the inverse is infinite, the variance is as good as none.
+        value = 1.0 / (n_features * variance) if n_features * variance > 1e-300 else 1.0
     elif gamma is None or gamma == "auto":
         value = 1.0 / n_features
     elif isinstance(gamma, Real) and math.isfinite(gamma) and gamma > 0:

@@ -10,7 +10,7 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from .. import _torch as torch
-from .._device import for_each_block, resolve_device, tile_rows
+from .._device import for_each_block, resolve_device, threads_for, tile_rows
 from .._input.rows import Units, as_tensor
 from .functions import Kernel
 
@@ -70,6 +70,26 @@ class NystroemMap:
         -------
         ndarray of shape (n, q)
         """
+        if dtype == np.float32 and self._single_is_enough():
+            found = self._product(X, right, dtype, device)
+            if np.isfinite(found).all():
+                return found
+        found = self._product(X, right, np.dtype(np.float64), device)
+        if not np.isfinite(found).all():
+            raise ValueError(
+                f"X holds values up to {np.abs(X).max():.1e}, for which the kernel "
+                f"{self.kernel.name!r} leaves the range of float64; rescale X."
+            )
+        return found.astype(dtype, copy=False)
+
+    def _single_is_enough(self) -> bool:
+        """Whether squares of the size that the kernel works with are normal numbers of float32."""
+        if self.kernel.shift_invariant:
+            return 1e-24 < self.kernel.gamma < 1e24
+        return 1e-12 < abs(self.landmarks).max() < 1e12
+
+    def _product(self, X: Any, right: np.ndarray, dtype: np.dtype, device: str) -> np.ndarray:
+        """Compute the product in one float type; what leaves its range is not finite."""
         where = resolve_device(device)
         work_type = torch.float32 if dtype == np.float32 else torch.float64
         landmarks = self.units.load(self.landmarks, work_type, where)
@@ -85,5 +105,9 @@ class NystroemMap:
             K = self.kernel(x, landmarks).to(where, work_type)
             product[start:stop] = (K @ factor).cpu().numpy()
 
-        for_each_block(work, X.shape[0], tile_rows(max(*landmarks.shape, right.shape[1]), where))
+        size = X.shape[0] * landmarks.shape[0] * (landmarks.shape[1] + right.shape[1])
+        with threads_for(size, where):
+            for_each_block(
+                work, X.shape[0], tile_rows(max(*landmarks.shape, right.shape[1]), where)
+            )
         return product

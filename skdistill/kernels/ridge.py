@@ -89,14 +89,14 @@ def ridge_for_effective_dimension(eigenvalues: np.ndarray, target: float) -> flo
 
 def cholesky_with_jitter(A: np.ndarray) -> np.ndarray:
     """Lower Cholesky factor of a symmetric matrix, with ten-fold jitter while it fails."""
-    jitter = 0.0
+    jitter, size = 0.0, float(np.trace(A)) / len(A)
     while True:
         try:
             shifted = A + jitter * np.eye(len(A)) if jitter else A
             return scipy.linalg.cholesky(shifted, lower=True)
         except scipy.linalg.LinAlgError as error:
-            jitter = 10 * jitter or 1e-14 * float(np.trace(A)) / len(A)
-            if jitter > 1e-2 * float(np.trace(A)) / len(A):
+            jitter = 10 * jitter or 1e-14 * size
+            if not 0 < jitter <= 1e-2 * size:
                 raise ValueError(
                     "The kernel matrix is not positive semi-definite; pass a kernel that is, or a "
                     "larger alpha."

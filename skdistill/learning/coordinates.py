@@ -24,6 +24,7 @@ from .._input.rows import as_tensor
 from ..networks._units import channel_units
 
 _QUANTILE_ELEMENTS = 2**19  # sorted at a time
+_MOST_DIRECTIONS = 2000  # that are looked for: their number cubed is the work
 _QUARTILES = 1.349  # quartile distance of a standard normal variable
 
 
@@ -170,14 +171,33 @@ def robust_coordinates(
         return coordinates
     # Directions go through the mean, or the offset of the median would need one of its own.
     centered = (X - share @ X) / scale
-    values, vectors = np.linalg.eigh((centered * share[:, None]).T @ centered)
-    cumulative = np.cumsum(values[::-1].clip(min=0))
+    basis = _leading_directions(np.sqrt(share)[:, None] * centered, explained)
+    if basis is None or basis.shape[1] >= n_features / 2:
+        return coordinates
+    return Coordinates(share @ X, scale, basis)
+
+
+def _leading_directions(A: np.ndarray, explained: float) -> np.ndarray | None:
+    """Orthonormal directions (d, q), as few as explain a share of the squares of A (n, d).
+
+    The rank is at most the smaller side, whose product with itself has all that is needed. Where
+    even that one is large, a part of the rows, of which there are thousands, speaks for all: what
+    their directions leave of a row keeps its share in distances anyway.
+    """
+    n, d = A.shape
+    if min(n, d) > _MOST_DIRECTIONS:
+        A = A[np.linspace(0, n - 1, _MOST_DIRECTIONS).astype(np.int64)]
+    wide = len(A) < d
+    values, vectors = np.linalg.eigh(A @ A.T if wide else A.T @ A)
+    values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
+    cumulative = np.cumsum(values)
     if not cumulative[-1] > 0:
-        return coordinates
+        return None
     count = 1 + int(np.sum(cumulative < explained * cumulative[-1]))
-    if count >= n_features / 2:
-        return coordinates
-    return Coordinates(share @ X, scale, np.ascontiguousarray(vectors[:, ::-1][:, :count]))
+    leading = vectors[:, :count]
+    if wide:
+        leading = A.T @ (leading / np.sqrt(values[:count]))
+    return np.ascontiguousarray(leading)
 
 
 def _robust_units(X: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

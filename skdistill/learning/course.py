@@ -17,7 +17,7 @@ import numpy as np
 from .. import _torch as torch
 from ..batches.one_hot import OneHot, targets_at
 from ..batches.sampler import BatchSampler, balanced_weight
-from ..batches.training_set import TrainingSet
+from ..batches.training_set import Sample, TrainingSet
 from ..kernels.functions import Kernel
 from ..objectives.base import Objective
 from ..objectives.context import Context
@@ -122,10 +122,15 @@ def learn(
         settings = replace(settings, options=replace(settings.options, max_iter=FEW_STEPS))
     runner = _Runner(data, coordinates, context, settings, make_objective, make_start, losses)
     objective, result = runner.run(splits)
-    support = result.support
     # What is handed out is what the last solve sees: rounded rows, at their own coordinates.
-    handed = coordinates.restore(objective.rows(support)).astype(dtype)
-    _set_rows(support, coordinates.load(handed, support.rows.dtype, problem.device))
+    handed = _hand_out(objective, result.support, coordinates, dtype, problem.device)
+    if handed is None:  # beyond the numbers of the type, though what was learnt is finite
+        _return_to_start(objective, result, data, settings.options.max_iter)
+        handed = _hand_out(objective, result.support, coordinates, dtype, problem.device)
+        if handed is None:
+            raise ValueError(
+                "X holds values for which rows cannot be learnt in its float type; rescale it."
+            )
     support = finish(objective, result, data, data.weight)
     if not objective.needs_steps:  # solved rows are known only now
         handed = coordinates.restore(objective.rows(support)).astype(dtype)
@@ -322,6 +327,35 @@ def _start_support(
     support = objective.start(rows, targets, scale)
     support.free = coordinates.free if coordinates.basis is not None else None
     return support
+
+
+def _hand_out(
+    objective: Objective, support: Support, coordinates: Coordinates, dtype: np.dtype, device: Any
+) -> np.ndarray | None:
+    """Rows (m, d) as the user gets them, which the support takes too; None if not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        handed = coordinates.restore(objective.rows(support)).astype(dtype)
+    if not np.isfinite(handed).all():
+        return None
+    rows = support.rows
+    _set_rows(support, coordinates.load(handed, rows.dtype, device))
+    if bool(torch.isfinite(support.rows.double().square().sum())):
+        return handed
+    support.rows = rows
+    return None
+
+
+def _return_to_start(
+    objective: Objective, result: TrainingResult, data: TrainingSet, max_iter: int | None
+) -> None:
+    """Forget what was learnt; the rows of the start are real ones, or means of such."""
+    assert result.start is not None  # every trainer has one
+    result.support, result.best, result.status = result.start.clone(), None, "diverged"
+    stages = objective.stages(max_iter)
+    if stages:
+        everything = torch.arange(len(data), device=data.rows.device)
+        sample = Sample(data, everything, data.weight / data.weight.sum())
+        result.support = objective.begin(stages[0], result.support, sample)
 
 
 def _set_rows(support: Support, rows: Any) -> None:

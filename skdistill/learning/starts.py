@@ -6,11 +6,13 @@ to its weight or as many as any other.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 
 from .. import _torch as torch
 from .._input.rows import row_hashes
@@ -164,7 +166,9 @@ def _clusters(
         repeats = np.arange(count) % len(distinct)  # equal centres move apart in training
         return distinct[repeats], label.ravel()
     model = KMeans(count, init=seeds, n_init=1, max_iter=50, copy_x=False, random_state=rng)
-    model.fit(rows, sample_weight=weight)
+    with warnings.catch_warnings():  # rows of other hashes may be equal to the solver
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(rows, sample_weight=weight / weight.mean())
     return model.cluster_centers_, model.labels_
 
 

