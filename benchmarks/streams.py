@@ -9,17 +9,13 @@ those of the processor, so that other work on the machine counts less.
 from __future__ import annotations
 
 import json
-import pickle
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import dask.array as da
 import numpy as np
 from _report import mean_and_error, parser, save
-from distributed import Client, LocalCluster
 from kmeans_quality import K, cost, mixture, query_centres
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.cluster import KMeans
@@ -221,80 +217,26 @@ def one_pass(args) -> list[list]:
     return rows
 
 
-# Dask ---------------------------------------------------------------------------------------------
-
-
-def on_dask(args) -> list[list]:
-    """Rate and traffic with 1 and 2 worker processes; what they make of 10^9 rows, on paper."""
-    n, d, m = args.dask_rows, 16, 1000
-    size = n // 16
-    rng = da.random.default_rng(0)
-    X = rng.normal(size=(n, d), chunks=(size, d), dtype=np.float32)
-    wall = {}
-    for workers in (1, 2):
-        with (
-            LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None
-            ) as cluster,
-            Client(cluster),
-        ):
-            for name in ("warm", "measured"):  # the first fit imports the package on the workers
-                began = time.perf_counter()
-                fitted = SensitivityCoreset(m, random_state=0).fit(X[: n if name != "warm" else 1])
-                wall[workers] = time.perf_counter() - began
-            assert fitted.n_samples_seen_ == n
-    block = X.blocks[0].compute()
-    small = SensitivityCoreset(4 * m, random_state=0).fit_distill(block)
-    traffic = len(pickle.dumps(small)) * 16
-    rows = [
-        [
-            f"{n:.0e}, {w} process{'es' * (w > 1)}",
-            f"{wall[w]:.1f} s",
-            f"{n / wall[w]:.2g}",
-            wall[1] / wall[w],
-            f"{traffic / 2**20:.1f} MiB",
-        ]
-        for w in (1, 2)
-    ]
-    # Sixteen processes a machine; a small set of each partition of 10^6 rows, merged by eights.
-    rate = n / wall[1] * 64 * 16
-    sent = len(pickle.dumps(small)) * 1000 * (1 + 1 / 8) / 2**20
-    rows.append(
-        [
-            "1e+09, 64 machines x 16 (on paper)",
-            f"{1e9 / rate:.1f} s",
-            f"{rate:.2g}",
-            64 * 16.0,
-            f"{sent:.0f} MiB",
-        ]
-    )
-    return rows
-
-
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("-n", type=int, default=100_000, help="rows for k-means")
-    options.add_argument("--n-ridge", type=int, default=5000, help="rows for kernel ridge")
+    options.add_argument("--n-ridge", type=int, default=2000, help="rows for kernel ridge")
     options.add_argument("--rows", type=int, nargs="*", default=[10**6, 10**7])
     options.add_argument("--scratch", type=Path, help="folder for the file of rows")
-    options.add_argument("--only", choices=("kmeans", "ridge", "memory", "dask"))
-    options.add_argument("--dask-rows", type=int, default=4 * 10**6)
+    options.add_argument("--only", choices=("kmeans", "ridge", "memory"))
     args = options.parse_args()
-    if args.only in (None, "dask"):
-        header = ["rows", "wall", "rows / s", "speed-up", "small sets sent"]
-        save("streams_dask", args.out, header, on_dask(args), vars(args))
-    # Small blocks, so that few rows pass through several reductions.
-    streams.PARTIAL_ROWS, merge_reduce.LEAST_SUMMARY = 1, 1
     if args.only in (None, "kmeans"):
-        rows = quality(lambda seed: kmeans_figures(args.n, 1000, seed), args.seeds)
+        rows = quality(lambda seed: kmeans_figures(args.n, 2000, seed), args.seeds)
         header = ["order", "cost / k-means on all", "worst error of the cost"]
         save("streams_kmeans", args.out, header, rows, vars(args))
-    if args.only in (None, "ridge"):
-        rows = quality(lambda seed: ridge_figures(args.n_ridge, 100, seed), args.seeds)
-        save("streams_ridge", args.out, ["order", "worst error of the loss"], rows, vars(args))
     if args.only in (None, "memory"):
         header = ["rows", "work", "CPU s", "wall s", "of the floor", "MiB above the start"]
         save("streams_memory", args.out, header, one_pass(args), vars(args))
+    if args.only in (None, "ridge"):
+        # Small blocks, so that few rows pass through several reductions.
+        streams.PARTIAL_ROWS, merge_reduce.LEAST_SUMMARY = 1, 1
+        rows = quality(lambda seed: ridge_figures(args.n_ridge, 60, seed), args.seeds)
+        save("streams_ridge", args.out, ["order", "worst error of the loss"], rows, vars(args))
 
 
 if __name__ == "__main__":

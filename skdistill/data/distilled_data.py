@@ -13,6 +13,7 @@ from typing import IO, Any, ClassVar
 
 import numpy as np
 
+from .._input.frames import take_rows
 from . import checks
 from .conversions import to_dataset, to_frame
 from .merging import concatenate
@@ -280,7 +281,7 @@ class DistilledData:
             params = {"loss": loss, "random_state": random_state, **params}
             chosen, weight = type(self)._choose(self, n_samples, params)
         return DistilledData(
-            self.X.iloc[chosen] if hasattr(self.X, "iloc") else self.X[chosen],
+            take_rows(self.X, chosen),
             None if self.y is None else self.y[chosen],
             weight,
             targets=None if self.targets is None else self.targets[chosen],

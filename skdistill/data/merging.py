@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
 
-from .._input.frames import is_frame
+from .._input.frames import column_names, is_frame, is_pandas
 
 _TEXT = "OUS"
 
@@ -76,12 +77,14 @@ def concatenate_rows(rows: Sequence[Any]) -> Any:
 
 def _form(X: Any) -> str:
     if is_frame(X):
-        return "DataFrame"
+        return f"DataFrame of {type(X).__module__.partition('.')[0]}"
     return "CSR matrix" if sparse.issparse(X) else "array"
 
 
 def _concatenate_frames(frames: Sequence[Any]) -> Any:
     """Frames below each other; categories that differ are united and not lost to text."""
+    if not is_pandas(frames[0]):
+        return nw.concat([nw.from_native(frame, eager_only=True) for frame in frames]).to_native()
     import pandas as pd
     from pandas.api.types import union_categoricals
 
@@ -108,10 +111,12 @@ def _check_columns(rows: Sequence[Any], names: Sequence[Any]) -> None:
                 f"The feature names of part {number} are {own}, those of part 0 {names[0]}; "
                 "all parts need the same columns in the same order."
             )
-        if is_frame(X) and is_frame(rows[0]) and not X.columns.equals(rows[0].columns):
+        if not (is_frame(X) and is_frame(rows[0])):
+            continue
+        if (here := column_names(X)) != (first := column_names(rows[0])):
             raise ValueError(
-                f"The columns of part {number} are {list(X.columns)}, those of part 0 "
-                f"{list(rows[0].columns)}; all parts need the same columns in the same order."
+                f"The columns of part {number} are {here}, those of part 0 "
+                f"{first}; all parts need the same columns in the same order."
             )
 
 

@@ -272,8 +272,8 @@ class _Runner:
         if not trainers[0].objective.resumes:
             raise ValueError(
                 f"checkpoint={str(checkpoint.path)!r} needs a technique whose state can be written "
-                f"down, which {type(trainers[0].objective).__name__} is not: it holds networks. "
-                "Use checkpoint=None."
+                f"down, which {type(trainers[0].objective).__name__} is not; use checkpoint=None "
+                "or objective='kernel_ridge'."
             )
         for trainer in trainers:
             trainer.keep_in(checkpoint)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .._input.frames import is_frame, take_rows
 from ..data import DistilledData
 from ..data.merging import concatenate
 
@@ -57,8 +58,14 @@ def union(parts: list[DistilledData]) -> DistilledData:
 
 def take(part: DistilledData, which: Any) -> DistilledData:
     """Rows `which`, a slice or positions, of a part of a stream."""
+    X = part.X
+    if is_frame(X):
+        at = np.arange(*which.indices(len(part))) if isinstance(which, slice) else which
+        rows = take_rows(X, at)
+    else:
+        rows = X[which]
     return DistilledData(
-        part.X.iloc[which] if hasattr(part.X, "iloc") else part.X[which],
+        rows,
         None if part.y is None else part.y[which],
         part.sample_weight[which],
         indices=None if part.indices is None else part.indices[which],

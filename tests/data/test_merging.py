@@ -51,6 +51,19 @@ def test_frames_keep_their_columns_and_unite_categories():
     assert union.feature_names.tolist() == ["x", "kind"]
 
 
+def test_frames_of_another_library():
+    pl = pytest.importorskip("polars")
+    frames = [pl.DataFrame({"x": [i, i + 1.0], "kind": ["a", "b"]}) for i in (0.0, 1.0, 2.0)]
+    parts = [DistilledData(frame) for frame in frames]
+    union = DistilledData.concat(parts)
+    assert isinstance(union.X, pl.DataFrame)
+    assert union.X["x"].to_list() == [0, 1, 1, 2, 2, 3]
+    numbers = DistilledData(union.X.select("x"))
+    assert isinstance(numbers.reduce(2, random_state=0).X, pl.DataFrame)
+    with pytest.raises(TypeError, match="DataFrame of pandas"):
+        DistilledData.concat([numbers, DistilledData(pd.DataFrame({"x": [1.0]}))])
+
+
 def test_sparse_rows_stay_sparse():
     part = DistilledData(sparse.csr_matrix([[0.0, 1.0]]))
     union = DistilledData.concat([part, part])

@@ -271,6 +271,18 @@ def test_frames_text_and_sparse_rows(small_blocks):
     assert (stream.distilled_.X != X[stream.indices_]).nnz == 0
 
 
+def test_any_table_as_it_comes(small_blocks):
+    pl = pytest.importorskip("polars")
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"kind": rng.choice(list("abc"), 1500), "size": rng.normal(size=1500)})
+    stream = SensitivityCoreset(20, preprocessor="auto", random_state=0)
+    for start in range(0, 1500, 500):
+        stream.partial_fit(frame[start : start + 500])
+    assert stream.distilled_.X.equals(frame[stream.indices_])
+    small = SensitivityCoreset(20, preprocessor="auto", random_state=0).fit_distill(iter([frame]))
+    assert small.X.equals(stream.distilled_.X)
+
+
 def test_pickle_goes_on(small_blocks):
     X, y = mixture(2000)
     stream = read(SensitivityCoreset(25, random_state=0), X[:1300], y[:1300])
