@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-if __name__ == "__main__":
+
+def run() -> None:
+    """Run the command line and leave with its status."""
     try:
         from .cli import main  # takes a second, in which there may be an interruption already
 
@@ -18,3 +20,7 @@ if __name__ == "__main__":
         print("python -m skdistill: interrupted; nothing was written", file=sys.stderr)
         status = 130
     raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    run()

@@ -739,7 +739,7 @@ def test_no_target(digits):
     for loss in ("kmeans", "kernel_ridge", row_norms):
         small = SensitivityCoreset(30, loss=loss, random_state=0).fit_distill(X)
         assert small.y is None
-        assert list(small) == ["X", "sample_weight"]
+        assert small.keys() == ("X", "sample_weight")
 
 
 def test_constructor_only_stores():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import NoReturn
 
 from ..coreset import LOSSES
@@ -34,6 +35,8 @@ def make_parser() -> argparse.ArgumentParser:
         " estimator trained on all rows, on the small set, and on as many uniform rows.",
     )
     add = parser.add_argument
+    package = sys.modules[__name__.partition(".")[0]]  # which is above all that it imports
+    add("--version", action="version", version=f"skdistill {package.__version__}")
     add("source", metavar="SOURCE", help=f"{', '.join(EMBEDDED)}, or a file: {' '.join(FORMATS)}")
     add(
         "--target",
@@ -46,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="COLUMN",
         action="append",
         default=[],
-        help="a column that is no feature, such as a name or number of the row; repeatable",
+        help="columns that are no features, such as a name or number of the row: a,b; repeatable",
     )
     add(
         "--task",
@@ -57,9 +60,10 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "-n",
         "--n-samples",
-        type=_whole_number,
+        type=_budget,
         metavar="N",
-        help=f"rows of the small set (default: {DEFAULT_ROWS}, or half of so few rows)",
+        help="rows of the small set, or a share of the training rows, 1%% or 0.01"
+        f" (default: {DEFAULT_ROWS}, or half of so few rows)",
     )
     add("--method", choices=tuple(METHODS), default="coreset", help="choose rows, or learn them")
     add("--loss", choices=LOSSES, help="what rows are important for (default: the method's own)")
@@ -99,6 +103,21 @@ def _whole_number(text: str) -> int:
     if not (text.isdecimal() and int(text) < 2**32):  # what NumPy takes as a seed
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number below 2^32")
     return int(text)
+
+
+def _budget(text: str) -> int | float:
+    """Parse a number of rows, or a share of them such as 1% or 0.01."""
+    if text.isdecimal():
+        return _whole_number(text)
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number, nor a share such as 1% or 0.01"
+        )
+    return share
 
 
 def _share(text: str) -> float:

@@ -128,11 +128,15 @@ def _keeping(wrote: str) -> Iterator[None]:
         ) from error
 
 
-def _check_budget(n: int | None, n_train: int, labels: np.ndarray | None, target: str) -> int:
+def _check_budget(
+    n: int | float | None, n_train: int, labels: np.ndarray | None, target: str
+) -> int:
     """Return the rows of the small set: by default 200, or half of at most 200 rows."""
     least = 2 if labels is None else len(labels)
     if n is None:
         n = DEFAULT_ROWS if n_train > DEFAULT_ROWS else max(least, n_train // 2)
+    if isinstance(n, float):
+        n = max(1, round(n * n_train))
     if n > n_train:
         raise InputError(f"-n {n:,} is more than the {n_train:,} training rows")
     if n < least:

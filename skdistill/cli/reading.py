@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import os
 import stat
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +159,17 @@ def _read_frame(path: Path, suffix: str, target: str | None, drop: tuple[str, ..
         frame = reading(path, lambda: pd.read_parquet(path))
     else:
         separator = reading(path, lambda: find_separator(path, TEXT_SEPARATORS[suffix]))
-        frame = reading(path, lambda: pd.read_csv(path, sep=separator, low_memory=False))
+        frame = reading(path, lambda: _read_text(path, separator))
     frame.columns = [str(column) for column in frame.columns]
-    target, note = choose_target(path, list(frame.columns), target, drop)
+    columns = list(frame.columns)
+    drop = listed_columns(drop, columns)
+    target, note = choose_target(path, columns, target, drop)
+    if suffix != ".parquet":
+        if _are_row_numbers(frame) and columns[0] not in (target, *drop):
+            drop = (*drop, columns[0])
+            told = "the unnamed first column holds row numbers and is no feature"
+            note = f"{note}; {told}" if note else told
+        frame[target] = _with_classes_of_missing_marks(path, separator, frame[target])
     X = frame.drop(columns=[target, *drop])
     return Table(
         str(path),
@@ -175,6 +185,66 @@ def _read_frame(path: Path, suffix: str, target: str | None, drop: tuple[str, ..
     )
 
 
+def _read_text(path: Path, separator: str) -> Any:
+    """Read a csv or tsv file; its header must name every cell of a row, and each once."""
+    pd = import_pandas("reading text files")
+    header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
+    twice = sorted(set(header[header.duplicated()]))
+    if twice:
+        raise ValueError(
+            f"its header names {', '.join(map(repr, twice))} twice; rename one of them"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            # Without index_col=False the first of too many cells would be the name of the row.
+            return pd.read_csv(path, sep=separator, low_memory=False, index_col=False)
+        except pd.errors.ParserWarning:
+            pass
+    cells = pd.read_csv(path, sep=separator, low_memory=False, header=None, skiprows=1)
+    names = pd.read_csv(path, sep=separator, nrows=0, index_col=False).columns
+    if cells.iloc[:, len(names) :].notna().to_numpy().any():
+        if cells.shape[1] == len(names) + 1 and cells[0].is_unique:  # names of rows, as R writes
+            return cells.set_index(0).rename_axis(None).set_axis(names, axis=1)
+        raise ValueError(
+            f"its rows have {cells.shape[1]} cells and its header names {len(names)} columns"
+        )
+    return cells.iloc[:, : len(names)].set_axis(names, axis=1)  # rows that end in a separator
+
+
+def _are_row_numbers(frame: Any) -> bool:
+    """Whether the first column is that which `DataFrame.to_csv` writes of the index."""
+    first = frame.iloc[:, 0]
+    if str(frame.columns[0]) != "Unnamed: 0" or first.dtype.kind not in "iu" or len(first) < 2:
+        return False
+    return bool((np.diff(first.to_numpy()) == 1).all())
+
+
+def _with_classes_of_missing_marks(path: Path, separator: str, column: Any) -> Any:
+    """Return a text target in which "None", "NA" and "null" are classes, as empty cells are not."""
+    if column.dtype.kind in "fiub" or not column.isna().any():
+        return column
+    pd = import_pandas("reading text files")
+    texts = pd.read_csv(
+        path,
+        sep=separator,
+        usecols=[column.name],
+        index_col=False,
+        keep_default_na=False,
+        na_values=[""],
+        dtype=str,
+    )
+    return texts[column.name]
+
+
+def listed_columns(drop: Sequence[str], columns: list[str]) -> tuple[str, ...]:
+    """Return the columns that ``--drop`` lists: names, or several with commas between."""
+    listed: list[str] = []
+    for given in drop:
+        listed += [given] if given in columns else [name.strip() for name in given.split(",")]
+    return tuple(listed)
+
+
 def choose_target(
     path: Path, columns: list[str], target: str | None, drop: tuple[str, ...]
 ) -> tuple[str, str]:
@@ -184,7 +254,8 @@ def choose_target(
     unknown = [column for column in (target, *drop) if column and column not in columns]
     if unknown:
         shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
-        raise InputError(f"{str(path)!r} has no column {unknown[0]!r}; its columns are {shown}")
+        names = ", ".join(map(repr, unknown))
+        raise InputError(f"{str(path)!r} has no column {names}; its columns are {shown}")
     note = ""
     if target is None:
         lower = [column.lower() for column in columns]

@@ -20,6 +20,7 @@ from .reading import (
     choose_target,
     column_values,
     find_separator,
+    listed_columns,
     reading,
 )
 from .table import TEXT_SEPARATORS, InputError, Table, import_pandas
@@ -47,6 +48,8 @@ def run_stream(options: argparse.Namespace) -> None:
     suffix = path.suffix.lower()
     if not path.is_file() or suffix not in (*TEXT_SEPARATORS, ".parquet"):
         raise InputError("--stream is for csv, tsv and parquet files; leave it out for all else")
+    if isinstance(options.n_samples, float):
+        raise InputError("--stream does not know the number of rows: pass -n as a number of rows")
     if (
         not options.output
         or options.method != "coreset"
@@ -65,7 +68,8 @@ def run_stream(options: argparse.Namespace) -> None:
     first = next(parts.frames(quiet=True), None)
     if first is None or not len(first):
         raise InputError(f"{options.source!r} is empty: it has no rows")
-    target, note = choose_target(path, list(first.columns), options.target, tuple(options.drop))
+    options.drop = listed_columns(options.drop, list(first.columns))
+    target, note = choose_target(path, list(first.columns), options.target, options.drop)
     y = _target_of(first, target, options.source)
     task = guess_task(y) if options.task == "auto" else options.task
     features = first.drop(columns=[target, *options.drop])

@@ -7,13 +7,15 @@ A tuple would lose the weights or pass them as the wrong argument (``SGDClassifi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from html import escape
 from os import PathLike
-from typing import IO, Any, ClassVar
+from pathlib import Path
+from typing import IO, Any, ClassVar, NoReturn
 
 import numpy as np
 
-from .._input.frames import take_rows
+from .._input.frames import column_names, from_pandas, is_frame, take_rows
 from . import checks
 from .conversions import to_dataset, to_frame
 from .merging import concatenate
@@ -21,6 +23,18 @@ from .predictor import as_predictor_params, fit_predictor
 from .storage import read_npz, write_npz
 
 MAX_BYTES = 2**30  # that `load` unpacks unless it is told otherwise
+# Suffixes that say what a file is, and would say it wrongly.
+OTHER_FORMATS = (
+    ".csv",
+    ".feather",
+    ".joblib",
+    ".json",
+    ".npy",
+    ".parquet",
+    ".pkl",
+    ".tsv",
+    ".xlsx",
+)
 _PARTS = (
     "X",
     "y",
@@ -37,9 +51,8 @@ class DistilledData:
     """A small weighted data set that stands for a large one.
 
     ``LogisticRegression().fit(**small)`` trains on it: the object is a mapping with the keys
-    ``"X"``, ``"y"`` and ``"sample_weight"``. As in a pandas DataFrame, ``len(small)`` is the number
-    of rows while iteration gives the keys, which is why this is no ``collections.abc.Mapping``:
-    there the length would have to be 3. ``dict(small)`` and ``**small`` work.
+    ``"X"``, ``"y"`` and ``"sample_weight"``, and ``dict(small)`` works too. ``len(small)`` is the
+    number of rows. It is no tuple: iteration is an error, so that the weights are not lost.
 
     Parameters
     ----------
@@ -127,8 +140,8 @@ class DistilledData:
     ... )
     >>> small
     DistilledData(3 rows, 1 feature, 2 classes, total weight 17.5)
-    >>> list(small)
-    ['X', 'y', 'sample_weight']
+    >>> small.keys()
+    ('X', 'y', 'sample_weight')
     >>> LogisticRegression().fit(**small).predict([[4.0]])
     array(['yes'], dtype='<U3')
     """
@@ -182,8 +195,15 @@ class DistilledData:
             raise KeyError(f"{key!r} is not one of the keys {self.keys()}; small.X holds the rows")
         return getattr(self, key)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
+    def __iter__(self) -> NoReturn:
+        # As a tuple it would unpack into three names, and as a list be these names.
+        raise TypeError(
+            "A DistilledData is no tuple: take small.X, small.y and small.sample_weight, or pass "
+            "all of them with estimator.fit(**small). Its keys are small.keys()."
+        )
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.keys()
 
     def __len__(self) -> int:
         return self.X.shape[0]
@@ -336,6 +356,97 @@ class DistilledData:
             weight_name,
         )
 
+    def to_polars(
+        self, *, y_name: str | Sequence[str] = "y", weight_name: str = "sample_weight"
+    ) -> Any:
+        """Return one polars DataFrame with the features, the labels and the weights.
+
+        Parameters
+        ----------
+        y_name : str or sequence of str, default="y"
+            Name of the column of labels; see `to_pandas`.
+
+        weight_name : str, default="sample_weight"
+            Name of the column of weights.
+
+        Returns
+        -------
+        frame : polars.DataFrame of shape (n_rows, n_features + n_outputs + 1)
+            Without the index that `to_pandas` has.
+
+        Raises
+        ------
+        ValueError
+            If a name is taken by a feature, or their number is wrong.
+        ImportError
+            If polars, pandas or pyarrow is missing.
+        """
+        return from_pandas(self.to_pandas(y_name=y_name, weight_name=weight_name), "polars")
+
+    def to_parquet(
+        self,
+        file: str | PathLike[str] | IO[bytes],
+        *,
+        y_name: str | Sequence[str] = "y",
+        weight_name: str = "sample_weight",
+    ) -> None:
+        """Write one table with the features, the labels and the weights.
+
+        Parameters
+        ----------
+        file : str, path or binary file
+            Where to write.
+
+        y_name : str or sequence of str, default="y"
+            Name of the column of labels; see `to_pandas`.
+
+        weight_name : str, default="sample_weight"
+            Name of the column of weights.
+
+        Raises
+        ------
+        ValueError
+            If a name is taken by a feature, or their number is wrong.
+        ImportError
+            If pandas or pyarrow is missing.
+        """
+        self.to_pandas(y_name=y_name, weight_name=weight_name).to_parquet(file)
+
+    def head(self, n: int = 5) -> Any:
+        """Return the first rows with their labels and weights, to look at.
+
+        Parameters
+        ----------
+        n : int, default=5
+            How many.
+
+        Returns
+        -------
+        frame : DataFrame of shape (n, n_features + n_outputs + 1)
+            The first rows of `to_pandas`, in names that are free.
+
+        Raises
+        ------
+        ImportError
+            If pandas is missing.
+        """
+        columns = set() if not is_frame(self.X) else set(map(str, column_names(self.X)))
+        taken = columns | set(map(str, [] if self.feature_names is None else self.feature_names))
+        y_name, weight_name = "y", "sample_weight"
+        while any(name.startswith(y_name) for name in taken):
+            y_name = f"_{y_name}"
+        while weight_name in taken:
+            weight_name = f"_{weight_name}"
+        return self.to_pandas(y_name=y_name, weight_name=weight_name).head(n)
+
+    def _repr_html_(self) -> str:
+        """Return the summary and the first rows, for notebooks."""
+        summary = f"<p>{escape(repr(self))}</p>"
+        try:
+            return summary + self.head()._repr_html_()
+        except ImportError:  # without pandas the summary has to do
+            return summary
+
     def to_torch(self, *, dtype: Any = None) -> Any:
         """Return the rows, labels and weights as a ``torch.utils.data.TensorDataset``.
 
@@ -412,10 +523,12 @@ class DistilledData:
         Parameters
         ----------
         file : str, path or binary file
-            Where to write, by convention a name that ends in ``.npz``. No suffix is added.
+            Where to write: a name that ends in ``.npz``, or has no suffix. None is added.
 
         Raises
         ------
+        ValueError
+            If the name has the suffix of another format.
         TypeError
             If a column or the labels have a type that cannot be stored without pickle.
 
@@ -429,6 +542,12 @@ class DistilledData:
         >>> DistilledData.load(file)
         DistilledData(1 row, 2 features, total weight 1)
         """
+        suffix = Path(file).suffix if isinstance(file, str | PathLike) else ""
+        if suffix.lower() in OTHER_FORMATS:
+            raise ValueError(
+                f"save writes npz files, not {suffix}: end {str(file)!r} in .npz, or use "
+                "to_parquet, or to_pandas and what pandas writes."
+            )
         write_npz(file, {part: getattr(self, part) for part in _PARTS})
 
     @classmethod

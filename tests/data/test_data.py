@@ -54,7 +54,7 @@ def test_mapping_feeds_fit(small):
 
 def test_mapping_has_rows_for_length_and_keys_for_iteration(small):
     assert len(small) == 6
-    assert list(small) == list(small.keys()) == ["X", "y", "sample_weight"]
+    assert small.keys() == ("X", "y", "sample_weight")
     assert {**small}.keys() == dict(small).keys() == dict(small.items()).keys()
     assert small["X"] is small.X
     assert "X" in small and "targets" not in small
@@ -68,7 +68,7 @@ def test_unknown_key_says_which_there_are(small, key):
 
 def test_without_labels_the_mapping_has_no_y():
     data = DistilledData([[1.0], [2.0]])
-    assert list(data) == ["X", "sample_weight"]
+    assert data.keys() == ("X", "sample_weight")
     assert_array_equal(data.sample_weight, [1.0, 1.0])
     with pytest.raises(KeyError):
         data["y"]
@@ -515,3 +515,26 @@ def test_rows_are_stored_without_torch_and_pandas():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_set_is_no_tuple():
+    with pytest.raises(TypeError, match=r"no tuple: take small\.X.*fit\(\*\*small\)"):
+        _X, _y, _weight = DistilledData([[1.0], [2.0]], [0, 1])
+
+
+@pytest.mark.parametrize("name", ["small.csv", "small.parquet", "small.PKL"])
+def test_save_refuses_other_formats(tmp_path, name):
+    with pytest.raises(ValueError, match="save writes npz files"):
+        DistilledData([[1.0]]).save(tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_to_parquet_and_polars_and_html(tmp_path):
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    small = DistilledData([[1.0], [2.0]], ["<a>", "b"], [3.0, 4.0], feature_names=["y"])
+    small.to_parquet(tmp_path / "small.parquet", y_name="label")
+    table = small.to_pandas(y_name="label")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "small.parquet"), table)
+    assert isinstance(small.to_polars(y_name="label"), pl.DataFrame)
+    assert small.head(1).columns.tolist() == ["y", "_y", "sample_weight"]
+    assert "DistilledData(2 rows" in small._repr_html_() and "<a>" not in small._repr_html_()
