@@ -36,8 +36,8 @@ PILOT_SEED = 1000
 POOLS = ("random", "trained")
 BATCHES: dict[str, dict[str, Any]] = {
     "uniform": {"batch_sampling": "uniform"},
-    "importance": {"reweight": False},
-    "reweighted": {"reweight": True},
+    "importance": {"batch_loss": "cross_entropy", "reweight": False},
+    "reweighted": {"batch_loss": "cross_entropy", "reweight": True},
 }
 SCORES = ("own predictor", "networks")
 

@@ -1,14 +1,14 @@
 """Starts and batches of `DatasetDistiller` at fixed steps: what importance sampling buys.
 
 For each table, number of rows and seed: rows start in four ways and are trained for a few steps on
-batches that are uniform, by importance, or by importance with weights that undo the bias; the
-induced predictor is scored on the untouched test part (R2, accuracy, or balanced accuracy where
-classes differ in size). All fits of a seed share the split, the
-held-out rows and the kernel's first width, which is searched once; a start is made once, and the
-runs from it differ in their batches alone. With `--cells` every score is appended to a file, and a
-run that was broken off goes on from there; some cells may have more seeds than others, and
-differences are paired over the seeds that both have. Arrows mark paired differences whose 95 %
-interval, by Student's t for their number of seeds, leaves out zero.
+batches that are uniform, by the cross-entropy (numbers: the squared error), or by it with weights
+that undo the bias; `batches.py` has the margin and the defaults. The induced predictor is scored on
+the untouched test part (R2, accuracy, or balanced accuracy where classes differ in size). All fits
+of a seed share the split, the held-out rows and the kernel's first width, which is searched once; a
+start is made once, and the runs from it differ in their batches alone. With `--cells` every score
+is appended to a file, and a run that was broken off goes on from there; some cells may have more
+seeds than others, and differences are paired over the seeds that both have. Arrows mark paired
+differences whose 95 % interval, by Student's t for their number of seeds, leaves out zero.
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ def run_seed(table: str, m: int, seed: int, args, cells: Cells) -> None:
         model = starts[start]
         began = time.process_time()
         if n:
-            options = BATCHES[batches] | shared
+            loss = "cross_entropy" if table in CLASSES else "squared_error"
+            options = BATCHES[batches] | {"batch_loss": loss} | shared
             model = DatasetDistiller(m, init=model.distilled_, max_iter=n, **options).fit(X, y)
         score = test_score(model, table, X_test, y_test)
         cells.keep(key, score, round(time.process_time() - began, 3))

@@ -45,8 +45,9 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 STARTS = ("uniform", "sensitivity_kmeans")
 BATCHES = {
     "uniform": {"batch_sampling": "uniform"},
-    "importance": {"batch_sampling": "importance", "reweight": False},
-    "reweighted": {"batch_sampling": "importance", "reweight": True},
+    "importance": {"batch_loss": "cross_entropy", "reweight": False},
+    "reweighted": {"batch_loss": "cross_entropy", "reweight": True},
+    "margin": {"batch_loss": "margin"},
 }
 COMBINATIONS = [(start, batches) for start in STARTS for batches in BATCHES]
 PLAIN = {  # rows of no technique

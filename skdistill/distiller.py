@@ -23,7 +23,8 @@ from ._device import resolve_device, threads_for
 from ._input.caller import called_by_hand, warn_caller
 from ._input.rows import Moments, Units, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input, KernelRidgePredictor
-from .batches.sampler import row_losses
+from .batches.losses import LOSSES, row_losses
+from .batches.plan import SAMPLINGS, BatchPlan, plan_batches
 from .coreset import SensitivityCoreset
 from .data import DistilledData
 from .data.predictor import describe
@@ -47,8 +48,9 @@ from .networks.predictor import NetworkPredictor, StoredPredictor
 from .objectives import OBJECTIVES, SHORT_NAMES
 from .optimizers import OPTIMIZERS
 
-INITS = ("auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans")
-BATCH_LOSSES = ("auto", "cross_entropy", "squared_error")
+INITS = ("auto", "uniform", "kmeans", "kmeans_rows", "sensitivity", "sensitivity_kmeans")
+BATCH_LOSSES = ("auto", *LOSSES)
+OF_CLASSES = {"cross_entropy": ("classes",), "margin": ("classes", "multilabel")}
 STORED_RIDGE = 1e-6  # of the labels that are handed out, relative to the kernel's mean diagonal
 
 
@@ -81,33 +83,44 @@ objective object, default="kernel_ridge"
         `DistributionMatching` ("dm"), `GradientMatching` as in "dc", "dsa" and "idc",
         `TrajectoryMatching` ("mtt"), `CharacteristicFunctionMatching` ("ncfm").
 
-    init : {"auto", "uniform", "kmeans", "sensitivity", "sensitivity_kmeans"}, distiller or \
-DistilledData, default="auto"
+    init : {"auto", "uniform", "kmeans", "kmeans_rows", "sensitivity", "sensitivity_kmeans"}, \
+distiller or DistilledData, default="auto"
         Where rows start: drawn uniformly; centres of k-means, within each class, or of features and
-        numbers together and then moved as far out as the rows of their clusters; drawn by
-        sensitivity (of the kernel ridge loss for ridge objectives, else of the k-means loss);
-        k-means on a sensitivity coreset; the rows of a distiller (wrap a fitted one in
-        :class:`~sklearn.frozen.FrozenEstimator`) or of a given set. "auto" is "kmeans": the user
-        guide has the measurements.
+        numbers together and then moved as far out as the rows of their clusters; a random row of
+        each of these clusters; drawn by sensitivity (of the kernel ridge loss for ridge objectives,
+        else of the k-means loss); k-means on a sensitivity coreset; the rows of a distiller (wrap a
+        fitted one in :class:`~sklearn.frozen.FrozenEstimator`) or of a given set. "auto" is
+        "kmeans_rows" for numbers, else "kmeans": the user guide has the measurements.
 
-    batch_sampling : {"importance", "uniform"}, default="importance"
-        Whether rows with a larger loss under the current predictor are drawn more often.
+    batch_sampling : {"auto", "importance", "uniform", "reducible", "representative"}, \
+default="auto"
+        "importance" draws the rows more often that matter most under the current predictor,
+        "uniform" draws all alike. "reducible" goes by the loss less that of a model trained without
+        the row, so that what cannot be learnt does not count. "representative" draws from all
+        clusters of a class equally often. "auto" is "importance" where the technique gains by it in
+        our benchmarks, or where a `batch_loss` is given, else "uniform".
 
-    batch_loss : {"auto", "cross_entropy", "squared_error"} or callable, default="auto"
-        The loss that makes rows important. A callable gets targets (k, q), one-hot for classes, and
-        outputs (k, q), and returns k non-negative losses.
+    batch_loss : {"auto", "margin", "cross_entropy", "squared_error", "bounded"} or callable, \
+default="auto"
+        What makes a row important. "margin" is largest on the decision boundary and small for rows
+        that are safe or hopeless, such as those with wrong labels. "cross_entropy" and
+        "squared_error" are largest where the predictor is most wrong; "bounded" is the squared
+        error that forgets outliers. "auto" is left to the technique: "margin" for classes and
+        "bounded" for numbers with `KernelRidge`. A callable gets targets (k, q), one-hot for
+        classes, and outputs (k, q), and returns k non-negative losses.
 
-    uniform_mixing : float in [0, 1], default=0.5
-        Uniform share of the batches at the start of training. It rises to 1 at the end.
+    uniform_mixing : "auto", float in [0, 1] or pair of float, default="auto"
+        Uniform share of the batches at the start and at the end of training; after a single number
+        it rises to 1. "auto" is (0.1, 0.5) for "margin" and (0.5, 1) for other losses.
 
     reweight : bool or "auto", default="auto"
         Weight the rows of a batch so that its loss stays an unbiased estimate. False trains on the
         important rows as they come, which is biased. "auto" is left to the technique: True for
         numbers, for `KernelRidge` with no more than a row a class, and for `FeatureRegression`
-        always; else False. The user guide has the measurements.
+        always, but never with "margin"; else False. The user guide has the measurements.
 
-    refresh_every : int, default=100
-        Steps between two refreshments of the rows' losses.
+    refresh_every : int or "auto", default="auto"
+        Steps between two refreshments of the rows' losses. "auto" is 25 for "margin", else 100.
 
     learn_labels : {"auto", "solve"} or bool, default="auto"
         "solve" takes the best labels in the sense of least squares at every step. "auto" does so,
@@ -308,11 +321,11 @@ default="rbf"
             HasMethods(["setup", "predictor"]),
         ],
         "init": [StrOptions(set(INITS)), HasMethods(["fit"]), DistilledData],
-        "batch_sampling": [StrOptions({"importance", "uniform"})],
+        "batch_sampling": [StrOptions(set(SAMPLINGS))],
         "batch_loss": [StrOptions(set(BATCH_LOSSES)), callable],
-        "uniform_mixing": [Interval(Real, 0, 1, closed="both")],
+        "uniform_mixing": [Interval(Real, 0, 1, closed="both"), tuple, StrOptions({"auto"})],
         "reweight": ["boolean", StrOptions({"auto"})],
-        "refresh_every": [Interval(Integral, 1, None, closed="left")],
+        "refresh_every": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "learn_labels": ["boolean", StrOptions({"auto", "solve"})],
         "learn_kernel": ["boolean"],
         "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
@@ -338,11 +351,11 @@ default="rbf"
         *,
         objective: Any = "kernel_ridge",
         init: Any = "auto",
-        batch_sampling: str = "importance",
+        batch_sampling: str = "auto",
         batch_loss: str | Callable = "auto",
-        uniform_mixing: float = 0.5,
+        uniform_mixing: float | tuple[float, float] | str = "auto",
         reweight: bool | str = "auto",
-        refresh_every: int = 100,
+        refresh_every: int | str = "auto",
         learn_labels: bool | str = "auto",
         learn_kernel: bool = True,
         max_iter: int | str = "auto",
@@ -495,11 +508,7 @@ default="rbf"
         device = resolve_device(self.device)
         rng = check_random_state(self.random_state)
         data = self._read(X, y, sample_weight)
-        if self.batch_loss == "cross_entropy" and data.target.kind != "classes":
-            raise ValueError(
-                f"batch_loss='cross_entropy' needs classes as y, got {data.target.kind}; use "
-                "batch_loss='auto' or 'squared_error'."
-            )
+        self._check_batch_loss(data.target.kind)
         moments = weighted_moments(data.features, data.sample_weight)
         rows = merge_equal_rows(data.features, data.target.identity, data.sample_weight)
         n_classes = 0 if data.target.classes is None else len(data.target.classes)
@@ -533,7 +542,7 @@ default="rbf"
                 settings,
                 lambda: clone(objective),
                 starts.make,
-                lambda *found: row_losses(self.batch_loss, data.target.classes, *found),
+                lambda *found: row_losses(settings.batches.loss, *found, kind=data.target.kind),
                 float_type(data.features.dtype),
             )
         self._kind, self._seed = data.target.kind, int(rng.randint(2**31))
@@ -586,6 +595,14 @@ default="rbf"
                     f"{name}={value.__name__} is a class; pass an instance, "
                     f"{name}={value.__name__}(...)."
                 )
+        mixing = self.uniform_mixing
+        if isinstance(mixing, tuple) and not (
+            len(mixing) == 2 and all(isinstance(m, Real) and 0 <= m <= 1 for m in mixing)
+        ):
+            raise ValueError(
+                f"uniform_mixing={mixing!r} must be the uniform share at the start and at the end, "
+                "two numbers from 0 to 1; or use 'auto'."
+            )
         if sp.issparse(X) and self.preprocessor is None:
             raise TypeError(
                 "Sparse data was passed, but rows are learnt densely; reduce X first, for example "
@@ -616,6 +633,16 @@ default="rbf"
         names = getattr(self.preprocessor_, "get_feature_names_out", None)
         return None if names is None else names()
 
+    def _check_batch_loss(self, kind: str) -> None:
+        if not isinstance(self.batch_loss, str):
+            return
+        kinds = OF_CLASSES.get(self.batch_loss)
+        if kinds is not None and kind not in kinds:
+            raise ValueError(
+                f"batch_loss={self.batch_loss!r} needs classes as y, got {kind}; use "
+                "batch_loss='auto' or 'squared_error'."
+            )
+
     def _technique(self) -> Any:
         if isinstance(self.objective, str):
             return (OBJECTIVES.get(self.objective) or SHORT_NAMES[self.objective])()
@@ -636,15 +663,11 @@ default="rbf"
         balance = self.class_balance
         if isinstance(balance, str):
             balance = objective.balances_classes
-        reweight = self.reweight
-        if isinstance(reweight, str):
-            classes = data.target.classes
-            rows_per_class = math.inf if classes is None else budget / len(classes)
-            reweight = objective.reweights(data.target.kind, rows_per_class)
+        batches = self._batch_plan(data, budget, objective)
         options = TrainingOptions(
             max_iter=None if isinstance(self.max_iter, str) else self.max_iter,
             optimizer=self.optimizer,
-            refresh_every=self.refresh_every,
+            refresh_every=batches.refresh_every,
             patience=self.n_iter_no_change,
             tol=self.tol,
             report=self._report if self.verbose else None,
@@ -659,10 +682,22 @@ default="rbf"
             self.learn_kernel,
             self.learning_rate,
             None if isinstance(self.batch_size, str) else self.batch_size,
-            self.batch_sampling == "importance",
-            self.uniform_mixing,
-            reweight,
+            batches,
             balance,
+        )
+
+    def _batch_plan(self, data: Input, budget: int, objective: Any) -> BatchPlan:
+        classes, kind = data.target.classes, data.target.kind
+        rows_per_class = math.inf if classes is None else budget / len(classes)
+        return plan_batches(
+            self.batch_sampling,
+            self.batch_loss,
+            self.uniform_mixing,
+            self.refresh_every,
+            self.reweight,
+            favourite=objective.favourite_batches(kind, rows_per_class),
+            weighs=objective.reweights(kind, rows_per_class),
+            kind=kind,
         )
 
     def _report(self, found: dict[str, Any]) -> None:

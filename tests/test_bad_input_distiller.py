@@ -91,7 +91,9 @@ def learns(table, target=None, **params):
         ("uniform_mixing", np.nan),
         ("uniform_mixing", "half"),
         ("uniform_mixing", None),
+        ("uniform_mixing", [0.1, 0.5]),
         ("refresh_every", 0),
+        ("refresh_every", "often"),
         ("batch_size", 0),
         ("batch_size", "large"),
         ("learn_labels", "all"),
@@ -112,7 +114,12 @@ def test_bad_parameters_are_named_with_their_value(name, value):
     assert repr(value)[:8] in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize("value", [(0.1,), (0.1, 0.5, 1), (-0.1, 1), (0, 1.1), ("a", 1)])
+def test_a_pair_of_mixings_is_two_shares(value):
+    refuses("uniform_mixing=.*two numbers from 0 to 1", uniform_mixing=value)
+
+
+@pytest.mark.parametrize("value", [0, 1, (0, 1), (1, 0.0)])
 def test_the_ends_of_the_mixing_are_allowed(value):
     learns(X, y, uniform_mixing=value, batch_size=8)
 
@@ -281,6 +288,7 @@ def test_classes_are_wanted_and_numbers_come():
         )
         refuses("needs classes as y", X, target, objective=KernelRidge(loss="cross_entropy"))
         refuses("batch_loss='cross_entropy' needs classes", X, target, batch_loss="cross_entropy")
+    refuses("batch_loss='margin' needs classes", X, NUMBERS, batch_loss="margin")
     message = "continuous.*Use target_type='regression'"
     refuses(message, X, NUMBERS, target_type="classification")
 
@@ -345,7 +353,8 @@ def test_a_class_whose_rows_are_drawn_again_is_named_once():
 def test_many_classes_whose_rows_are_drawn_again_are_counted():
     labels = np.minimum(np.arange(60) // 2, 6)  # six classes of two rows, one of 48
     with pytest.warns(UserWarning, match="class 0 has 2 rows.*class 2 has 2.*; 3 more are in"):
-        learns(X, labels, n_samples=7, objective="kernel_ridge", class_balance=True, batch_size=35)
+        options = {"class_balance": True, "batch_size": 35, "batch_loss": "cross_entropy"}
+        learns(X, labels, n_samples=7, objective="kernel_ridge", **options)
 
 
 def test_experts_that_see_rows_of_a_class_again():

@@ -101,6 +101,8 @@ def test_training_improves_on_the_start(digits):
         {"objective": KernelRidge(reg=1e-4, loss="squared_error")},
         {"batch_sampling": "uniform"},
         {"batch_loss": "squared_error"},
+        {"batch_loss": "cross_entropy"},
+        {"batch_loss": "margin", "uniform_mixing": (0.0, 0.0)},
         {"batch_loss": lambda targets, outputs: np.abs(targets - outputs).max(1)},
         {"reweight": True, "uniform_mixing": 0.1},
         {"learn_labels": "solve"},

@@ -31,12 +31,19 @@ class Feed:
     losses : callable or None
         Outputs (k, q), the temperature that makes them logits, and index (k,) of rows -> losses
         (k,) that make rows important. None never refreshes importances.
+    together : callable or None
+        Losses of all rows that are looked at -> those that count.
     """
 
     def __init__(
-        self, data: TrainingSet, sampler: Any, losses: Callable[[Any, float, Any], Any] | None
+        self,
+        data: TrainingSet,
+        sampler: Any,
+        losses: Callable[[Any, float, Any], Any] | None,
+        together: Callable[[Any], Any] | None = None,
     ) -> None:
         self.data = data
+        self._together = together
         self._sampler, self._losses = sampler, losses if sampler.importance else None
         self._rows: Any = None
         away = isinstance(data.rows, StoredRows) and data.rows.away
@@ -66,9 +73,10 @@ class Feed:
 
         def of_rows(index: Any) -> Any:
             # Loss by loss: outputs and targets of all rows would take memory for each class.
-            return blockwise(
+            found = blockwise(
                 lambda block: losses(predict(self.data.rows[block]), temperature, block), index
             )
+            return found if self._together is None else self._together(found)
 
         self._sampler.refresh(of_rows)
         if self._beside is not None:
@@ -78,7 +86,7 @@ class Feed:
         """Return a feed with random numbers and importances of its own."""
         sampler = copy.copy(self._sampler)
         sampler.generator = generator
-        return Feed(self.data, sampler, self._losses)
+        return Feed(self.data, sampler, self._losses, self._together)
 
     def fingerprint(self) -> list[Any]:
         """Numbers and Tensors that tell apart feeds whose draws would differ by more than chance.
@@ -94,6 +102,8 @@ class Feed:
         index = torch.arange(min(PROBED_ROWS, len(data)), device=data.rows.device)
         outputs = data.rows[: len(index)].double().sum(1, keepdim=True) * data.targets[: len(index)]
         probed = self._losses(outputs, 1.0, index)
+        if self._together is not None:
+            probed = self._together(probed)
         settings = [sampler.mixing, sampler.final_mixing, sampler.reweight, sampler.grouped]
         return [*found, *settings, probed]
 

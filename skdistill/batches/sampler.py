@@ -16,11 +16,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .. import _torch as torch
 
-POOL_ROWS = 100_000  # above it losses are refreshed on a random pool of this size
+POOL_ROWS = 100_000  # above it losses are refreshed on a random pool
 
 
 @dataclass(frozen=True)
@@ -174,6 +172,8 @@ class BatchSampler:
         See `draw_batch`.
     groups : int64 Tensor of shape (n,) or None
         Classes whose share of the draws is to stay that of their weight.
+    pool_rows : int
+        Most rows that losses are refreshed on.
     """
 
     def __init__(
@@ -186,6 +186,7 @@ class BatchSampler:
         final_mixing: float = 1.0,
         reweight: bool = True,
         groups: Any = None,
+        pool_rows: int = POOL_ROWS,
     ) -> None:
         self.generator = generator
         self.importance = importance
@@ -193,6 +194,7 @@ class BatchSampler:
         self.final_mixing = final_mixing
         self.reweight = reweight
         self._groups = groups
+        self._pool_rows = pool_rows
         self._scarce: dict[int, Scarce] = {}
         self._looked_at = 0
         self._uniform = weight.double() / weight.double().sum()
@@ -273,72 +275,13 @@ class BatchSampler:
         """
         if not self.importance:
             return
-        if len(self._uniform) <= POOL_ROWS:
+        if len(self._uniform) <= self._pool_rows:
             self._shares = importance_shares(losses(self._everything), self._uniform, self._groups)
         else:
-            pool = torch.unique(stratified_draw(self._uniform_sums, POOL_ROWS, self.generator))
+            pool = stratified_draw(self._uniform_sums, self._pool_rows, self.generator)
+            pool = torch.unique(pool)
             groups = None if self._groups is None else self._groups[pool]
             shares = importance_shares(losses(pool), self._uniform[pool], groups)
             self._shares = torch.zeros_like(self._uniform)
             self._shares[pool] = shares
         self._sums = self._shares.cumsum(0)
-
-
-def row_losses(
-    loss: Any, classes: Any, outputs: Any, temperature: float, targets: Any, codes: Any
-) -> Any:
-    """Losses (k,) of rows that make them important.
-
-    Parameters
-    ----------
-    loss : {"auto", "cross_entropy", "squared_error"} or callable
-        "auto" is the cross-entropy for classes and the squared error for anything else. A callable
-        gets the targets (k, q), one-hot for classes, and the outputs (k, q), both ndarrays.
-    classes : ndarray or None
-        None says that there are none.
-    outputs : Tensor of shape (k, q)
-    temperature : float
-        Divisor of the outputs before the softmax.
-    targets : Tensor of shape (k, q)
-    codes : int64 Tensor of shape (k,) or None
-
-    Returns
-    -------
-    Tensor of shape (k,)
-
-    Raises
-    ------
-    TypeError
-        If a callable returns anything but real numbers.
-    ValueError
-        If a callable returns another shape, or losses that are negative or not finite.
-    """
-    if callable(loss):
-        returned = loss(targets.cpu().numpy(), outputs.double().cpu().numpy())
-        try:
-            found = np.asarray(returned)
-        except ValueError as error:  # lists of unequal lengths
-            raise ValueError(
-                f"batch_loss={loss!r} must return one loss for each row: {error}"
-            ) from error
-        if found.dtype.kind not in "biuf":
-            raise TypeError(
-                f"batch_loss={loss!r} must return an array of real numbers, but returned "
-                f"{type(returned).__name__} of dtype {found.dtype}."
-            )
-        if found.shape != (len(outputs),):
-            raise ValueError(
-                f"batch_loss={loss!r} must return one loss for each row, shape {(len(outputs),)}, "
-                f"but returned shape {found.shape}."
-            )
-        if not (np.isfinite(found).all() and (found >= 0).all()):
-            raise ValueError(
-                f"batch_loss={loss!r} must return finite, non-negative losses, but returned "
-                f"values from {found.min()} to {found.max()}; square them or take their absolute "
-                "value."
-            )
-        return torch.from_numpy(found.astype(np.float64)).to(outputs.device)
-    if loss == "cross_entropy" or (loss == "auto" and classes is not None):
-        log_p = torch.log_softmax(outputs / temperature, dim=1)
-        return -log_p.gather(1, codes[:, None])[:, 0]
-    return (outputs - targets).square().sum(1)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import _torch as torch
+from ..batches.losses import bounded_losses
 from ..batches.one_hot import OneHot, targets_at
 from ..batches.sampler import BatchSampler, balanced_weight
 from ..batches.training_set import Sample, TrainingSet
@@ -34,6 +35,7 @@ from .held_out import held_out_parts
 from .kernel_search import FIT_ROWS, KernelStart, search_rbf
 from .neighbour_units import neighbour_coordinates
 from .problem import Learnt, Problem, Settings
+from .row_scores import TEMPERATURE, held_out_outputs, representative_scores
 from .starts import Start
 from .trainer import Trainer, TrainingResult, finish, train
 
@@ -287,20 +289,19 @@ class _Runner:
         start = self.make_start(data, self.coordinates, self.context.kernel.gamma)
         support = _start_support(objective, start, self.coordinates, self.context)
         settings = self.settings
-        balance = settings.balance and data.codes is not None
+        balance, plan = settings.balance and data.codes is not None, settings.batches
         sampler = BatchSampler(
             balanced_weight(data.weight, data.codes) if balance else data.weight,
             self.context.generator,
-            importance=settings.importance,
-            mixing=settings.mixing,
-            reweight=settings.reweight,
+            importance=plan.importance,
+            mixing=plan.mixing[0],
+            final_mixing=plan.mixing[1],
+            reweight=plan.reweight,
             groups=data.codes if balance else None,
+            pool_rows=plan.pool_rows,
         )
 
-        def losses(outputs: Any, temperature: float, index: Any) -> Any:
-            codes = None if data.codes is None else data.codes[index]
-            return self.losses(outputs, temperature, data.targets[index], codes)
-
+        losses = None if data.targets is None else self._losses(data)
         return Trainer(
             objective,
             support,
@@ -308,9 +309,32 @@ class _Runner:
             sampler,
             replace(settings.options, adapt=not in_folds),
             held_out=held_out,
-            losses=None if data.targets is None else losses,
+            losses=losses,
+            together=bounded_losses if plan.bounded else None,
             keep_all=in_folds,
         )
+
+    def _losses(self, data: TrainingSet) -> Callable[[Any, float, Any], Any]:
+        """Make the function: outputs, temperature, index of rows -> what makes them important."""
+
+        def losses(outputs: Any, temperature: float, index: Any) -> Any:
+            codes = None if data.codes is None else data.codes[index]
+            return self.losses(outputs, temperature, data.targets[index], codes)
+
+        sampling, generator = self.settings.batches.sampling, self.context.generator
+        if sampling == "representative":
+            seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+            scores = representative_scores(data, np.random.RandomState(seed))
+            return lambda outputs, temperature, index: scores[index]
+        if sampling != "reducible":
+            return losses
+        expected = held_out_outputs(data, generator)
+
+        def reducible(outputs: Any, temperature: float, index: Any) -> Any:
+            found = losses(outputs, temperature, index)
+            return (found - losses(expected[index], TEMPERATURE, index)).clamp(min=0)
+
+        return reducible
 
 
 def _start_support(

@@ -56,8 +56,10 @@ class Starts:
         if self.given is not None:
             return self._from_given(*self.given, data, coordinates)
         budget, rng = self.budget, self.rng
-        if self.name in ("auto", "kmeans"):
-            return kmeans_start(data, budget, rng, balance=self.balance)
+        if self.name in ("auto", "kmeans", "kmeans_rows"):
+            numbers = self.target.kind == "numbers"
+            rows = self.name == "kmeans_rows" or (self.name == "auto" and numbers)
+            return kmeans_start(data, budget, rng, balance=self.balance, rows_of_clusters=rows)
         if self.name == "uniform":
             weight = data.weight.cpu().numpy()
             return drawn_start(data, weight, budget, rng, balance=self.balance)

@@ -11,6 +11,7 @@ from .. import _torch as torch
 from .._input.rows import Rows
 from .._input.targets import Target
 from ..batches.one_hot import OneHot
+from ..batches.plan import BatchPlan
 from ..batches.stored_rows import load_rows
 from ..kernels.functions import Kernel
 from .checkpoint import Checkpoint
@@ -91,9 +92,7 @@ class Settings:
     learn_kernel: bool
     learning_rate: float
     batch_size: int | None
-    importance: bool
-    mixing: float
-    reweight: bool
+    batches: BatchPlan
     balance: bool
     checkpoint: Checkpoint | None = None
 

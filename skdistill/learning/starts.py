@@ -74,7 +74,12 @@ def drawn_start(
 
 
 def kmeans_start(
-    data: TrainingSet, budget: int, rng: np.random.RandomState, *, balance: bool = False
+    data: TrainingSet,
+    budget: int,
+    rng: np.random.RandomState,
+    *,
+    balance: bool = False,
+    rows_of_clusters: bool = False,
 ) -> Start:
     """Centres of weighted k-means: within each class, or over features and numbers together.
 
@@ -95,6 +100,9 @@ def kmeans_start(
     rng : RandomState
     balance : bool
         As many centres for each class.
+    rows_of_clusters : bool
+        In place of each centre a random row of its cluster. Such rows are spread as evenly as
+        centres, but vary as rows do, and outliers in the target pull none of them away.
 
     Returns
     -------
@@ -117,19 +125,24 @@ def kmeans_start(
         held = weight[members]
         centre, label = _clusters(points, held, count, rng, seeds)
         centre = centre[:, :width]
-        if numbers is not None:
+        if rows_of_clusters:
+            found, row = _row_of_each(label, held, rng)
+            centre[found] = features[row]
+        elif numbers is not None:
             centre = _at_their_distance(centre, label, features, held)
         centres.append(centre)
         if targets is not None:
             mass = np.bincount(label, weights=held, minlength=len(centre))
             sums = np.zeros((len(centre), targets.shape[1]))
             np.add.at(sums, label, targets * held[:, None])
-            values.append(sums / np.where(mass > 0, mass, 1.0)[:, None])
-    found = torch.from_numpy(np.concatenate(centres)).to(rows.device, rows.dtype)
+            means = sums / np.where(mass > 0, mass, 1.0)[:, None]
+            if rows_of_clusters:
+                means[found] = targets[row]
+            values.append(means)
+    start = torch.from_numpy(np.concatenate(centres)).to(rows.device, rows.dtype)
     if data.targets is None:
-        return Start(found, None)
-    means = torch.from_numpy(np.concatenate(values)).to(data.rows.device)
-    return Start(found, means)
+        return Start(start, None)
+    return Start(start, torch.from_numpy(np.concatenate(values)).to(data.rows.device))
 
 
 def _groups(data: TrainingSet, budget: int, balance: bool) -> list[tuple[np.ndarray, int]]:
@@ -170,6 +183,18 @@ def _clusters(
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(rows, sample_weight=weight / weight.mean())
     return model.cluster_centers_, model.labels_
+
+
+def _row_of_each(
+    label: np.ndarray, weight: np.ndarray, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters that have rows, and a row of each, drawn in proportion to the weights."""
+    # The least of independent exponential times whose rates are the weights is one row's or
+    # another's in proportion to these.
+    times = rng.exponential(size=len(label)) / weight
+    order = np.lexsort([times, label])
+    found, first = np.unique(label[order], return_index=True)
+    return found, order[first]
 
 
 def _at_their_distance(

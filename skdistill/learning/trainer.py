@@ -206,6 +206,8 @@ class Trainer:
     losses : callable or None
         Outputs (k, q), the temperature that makes them logits, and index (k,) of rows -> losses
         (k,) that make rows important. None never refreshes importances.
+    together : callable or None
+        See `Feed`.
     keep_all : bool
         Whether the support of every look at held-out rows is kept, for `return_to`.
     """
@@ -220,12 +222,17 @@ class Trainer:
         *,
         held_out: TrainingSet | None = None,
         losses: Callable[[Any, float, Any], Any] | None = None,
+        together: Callable[[Any], Any] | None = None,
         keep_all: bool = False,
     ) -> None:
         self.objective, self.data, self.held_out = objective, data, held_out
         self._batches, self._options = batches, options
-        self._feed = Feed(data, batches, losses)
+        self._feed = Feed(data, batches, losses, together)
         self.result = TrainingResult(support.clone(), scarce=batches.scarce, start=support.clone())
+        self._held_out_rows = 0.0  # as many of equal weight, for classes
+        if held_out is not None and held_out.codes is not None:
+            weight = held_out.weight.double()
+            self._held_out_rows = float(weight.sum().square() / weight.square().sum())
         self._best: tuple[float, Support, Stop] | None = None  # of the stage under way
         self._kept: tuple[float, Support, Stop] | None = None  # of all stages before
         self._live: Support | None = None
@@ -369,11 +376,14 @@ class Trainer:
     def _keep(self) -> None:
         """Put the best support of the stage into the result; without held-out rows the last one.
 
-        A stage that improves nothing is left out; over several held-out parts their average says
-        so, and not the score of one.
+        A stage that makes scores worse than chance does is left out; over several held-out parts
+        their average says so, and not the score of one.
         """
         best, kept = self._best, self._kept
-        if best is not None and (kept is None or best[0] > kept[0] or self._snapshots is not None):
+        level = kept is None or (
+            best is not None and best is not kept and best[0] > kept[0] - self._chance(kept[0])
+        )
+        if best is not None and (level or self._snapshots is not None):
             self._kept = best
         elif kept is not None and kept[2].stage != self._number:
             self._reopen(kept)
@@ -418,10 +428,11 @@ class Trainer:
         choice, best = max(scores.items(), key=lambda item: item[1])
         self.result.checks.append(Check(number, step, scores))
         before = -math.inf if self._best is None else self._best[0]
-        if best >= before and math.isfinite(best) and support.is_finite():
+        level = best >= before - self._chance(before)
+        if level and math.isfinite(best) and support.is_finite():
             kept = support.clone()
             objective.choose(kept, choice)
-            self._best = (best, kept, Stop(number, step, choice))
+            self._best = (max(best, before), kept, Stop(number, step, choice))
         if self._options.adapt and self._best is not None:
             objective.choose(support, self._best[2].choice)
         if self._options.report is not None:
@@ -429,6 +440,17 @@ class Trainer:
                 {"stage": number, "step": step, "score": best, "n_iter": self.result.n_iter}
             )
         return best > before + self._options.tol
+
+    def _chance(self, score: float) -> float:
+        """Return the standard error of an accuracy on held-out rows; 0 for other scores.
+
+        The best of many looks owes something to chance, the more the fewer rows are held out and
+        the more of their labels are wrong, and starts that do well at once gain most by it. Looks
+        this close count as level, and rows that were trained longer are kept.
+        """
+        if self._held_out_rows == 0 or not 0 < score < 1:
+            return 0.0
+        return math.sqrt(score * (1 - score) / self._held_out_rows)
 
     def _refresh(self, support: Support) -> None:
         """Take the losses of the real rows under the induced predictor as importances."""

@@ -118,6 +118,25 @@ class Objective(BaseEstimator):
         """
         return kind == "numbers"
 
+    def favourite_batches(self, kind: str, rows_per_class: float) -> str:
+        """Name the loss that ``batch_sampling="auto"`` draws batches by.
+
+        Called before `setup`. "uniform", unless a technique is known to gain by another.
+
+        Parameters
+        ----------
+        kind : {"none", "classes", "multilabel", "numbers"}
+            Kind of target.
+        rows_per_class : float
+            Learnt rows a class; infinity where there are no classes.
+
+        Returns
+        -------
+        str
+            "uniform" or a `batch_loss` of the distiller.
+        """
+        return "uniform"
+
     # A step --------------------------------------------------------------------------------------
 
     def batch_loss(self, support: Support, batch: Batch, weights: Any) -> Any:

@@ -165,6 +165,10 @@ class GradientMatching(NetworkTechnique):
         self.factor = factor
         self.lr_net = lr_net
 
+    def favourite_batches(self, kind: str, rows_per_class: float) -> str:
+        """See `Objective.favourite_batches`: the decision boundary."""
+        return "margin"
+
     def setup(self, context: Context) -> None:
         """Check the parameters, start without a network; see `Objective.setup`."""
         super().setup(context)

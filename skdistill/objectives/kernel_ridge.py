@@ -21,7 +21,7 @@ from .. import _torch as torch
 from ..batches.training_set import BLOCK_ROWS, Batch, Sample, TrainingSet, score
 from ..kernels import KERNELS
 from ..support import Support
-from ._ridge import moments
+from ._ridge import huber, moments
 from ._ridge.autograd import AutogradSteps
 from ._ridge.heads import CrossEntropy, SquaredError
 from ._ridge.labels import LabelSystem, cholesky_solve, label_system
@@ -29,7 +29,7 @@ from ._ridge.rbf_steps import RBFSteps
 from .base import Objective
 from .context import Context, Stage
 
-LOSSES = ("auto", "cross_entropy", "squared_error")
+LOSSES = ("auto", "cross_entropy", "squared_error", "huber")
 SOLVE_STEPS = 600  # of variable projection, which for classes cross-entropy follows
 DUAL_STEPS = (1200, 12_000)  # least and most steps of cross-entropy
 DUAL_WORK = 400_000  # steps times rows: few rows need many steps, and those are cheap
@@ -56,8 +56,10 @@ class KernelRidge(Objective):
         :math:`f = k_{xS} (K_{SS} + \lambda I)^{-1} Y`, relative to the mean of the diagonal of
         :math:`K_{SS}`, and "auto" is 1e-6.
 
-    loss : {"auto", "cross_entropy", "squared_error"}, default="auto"
-        "auto" is the cross-entropy for classes and the squared error for anything else. Without a
+    loss : {"auto", "cross_entropy", "squared_error", "huber"}, default="auto"
+        "auto" is the cross-entropy for classes and the squared error for anything else. "huber" is
+        for numbers with outliers: beyond 1.35 robust standard deviations the error counts as it
+        is and not squared, and held-out rows are scored by their absolute error. Without a
         target it is the error of the Nystroem approximation, whatever is given here.
 
     dropout : float in [0, 1), default=0
@@ -106,6 +108,7 @@ class KernelRidge(Objective):
         self._label_ridge = LABEL_RIDGE if self.reg == "auto" else float(self.reg)
         by_classes = self.loss == "auto" and context.kind == "classes"
         self._cross_entropy = self.loss == "cross_entropy" or by_classes
+        self._robust = self.loss == "huber" and context.kind != "none"
         self._plan = self._stage_names(context)
         self._stage = ""
         self._system: LabelSystem | None = None
@@ -140,10 +143,24 @@ class KernelRidge(Objective):
                 f"loss='cross_entropy' of KernelRidge needs classes as y, got {context.kind}; use "
                 "loss='squared_error'."
             )
+        if self.loss == "huber" and context.kind not in ("numbers", "none"):
+            raise ValueError(
+                f"loss='huber' of KernelRidge needs numbers as y, got {context.kind}; use "
+                "loss='auto'."
+            )
+        if self.loss == "huber" and context.learn_labels in (True, False):
+            raise ValueError(
+                f"loss='huber' of KernelRidge solves the labels, which "
+                f"learn_labels={context.learn_labels!r} does not; use learn_labels='auto'."
+            )
 
     def reweights(self, kind: str, rows_per_class: float) -> bool:
         """See `Objective.reweights`; with a row a class there is none for what is rare."""
         return kind == "numbers" or rows_per_class <= 1
+
+    def favourite_batches(self, kind: str, rows_per_class: float) -> str:
+        """See `Objective.favourite_batches`: the decision boundary, or what fits badly."""
+        return {"classes": "margin", "numbers": "bounded"}.get(kind, "uniform")
 
     # Stages ----------------------------------------------------------------------------------
 
@@ -172,6 +189,7 @@ class KernelRidge(Objective):
         """Whether moments of all rows take the place of batches, where those would be large."""
         context = self._context
         squared = self._plan[0] != "labels" or not self._cross_entropy
+        squared = squared and not self._robust  # whose weights of rows change
         small = context.batch_size is None and context.n_features <= GRAM_WIDTH
         return context.kernel.name == "linear" and squared and small
 
@@ -235,6 +253,9 @@ class KernelRidge(Objective):
             value, found = self._of_moments(support)
         elif self._stage == "solve":
             mu = float(support["ridge"])
+            if self._robust:
+                K, K_SS = self._kernels(support, batch)
+                weights = huber.batch_weights(K, K_SS, batch.targets, weights, mu)
             value, found = self._steps.solved(support, batch, weights, mu)
         elif self._stage == "subspace":
             value, found = self._steps.subspace(support, batch, weights, self._label_ridge)
@@ -276,6 +297,17 @@ class KernelRidge(Objective):
         kept.mul_(batch.rows).div_(math.sqrt(1 - self.dropout))
         return Batch(kept, batch.targets)
 
+    def _kernels(self, support: Support, batch: Batch) -> tuple[Any, Any]:
+        """Kernel of a batch and the support, and that of the support."""
+        return self._steps.kernel(batch.rows, support), self._steps.support_kernel(support)
+
+    def _reweighted(self, support: Support, sample: Sample) -> Sample:
+        """Sample with the weights of Huber's loss."""
+        K_SS, mu = self._steps.support_kernel(support), float(support["ridge"])
+        return huber.reweighted_sample(
+            lambda rows: self._steps.kernel(rows, support), K_SS, sample, mu
+        )
+
     # Predictor and scores --------------------------------------------------------------------
 
     def predictor(self, support: Support) -> Callable[[Any], Any]:
@@ -295,6 +327,8 @@ class KernelRidge(Objective):
     def solve(self, support: Support, sample: Sample) -> None:
         """Set up the label problem; see `Objective.solve`."""
         if self._stage == "solve":
+            if self._robust:
+                sample = self._reweighted(support, sample)
             self._system = self._label_system(support, sample)
         elif self._stage == "labels":
             K_SS = self._steps.support_kernel(support)
@@ -324,6 +358,8 @@ class KernelRidge(Objective):
             fits = {ridge: score(outputs[ridge], held_out, "numbers") for ridge in outputs}
             best = max(fits, key=lambda ridge: fits[ridge])
             outputs = {best: outputs[best]}
+        if self._robust:
+            return {ridge: huber.absolute_score(F, held_out) for ridge, F in outputs.items()}
         return {ridge: score(found, held_out, context.kind) for ridge, found in outputs.items()}
 
     def expect(self, score: float) -> None:

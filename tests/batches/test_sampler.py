@@ -9,7 +9,6 @@ import pytest
 import torch
 from small_problems import generator
 
-from skdistill.batches import sampler as sampler_module
 from skdistill.batches.sampler import (
     BatchSampler,
     balanced_weight,
@@ -111,8 +110,7 @@ def test_batches_follow_the_losses_after_a_refresh_and_fade_to_uniform():
     assert (sampler.draw(100, 1.0).index == 7).sum() <= 1
 
 
-def test_importance_comes_from_a_pool_when_rows_are_many(monkeypatch):
-    monkeypatch.setattr(sampler_module, "POOL_ROWS", 50)
+def test_importance_comes_from_a_pool_when_rows_are_many():
     seen = []
     values = torch.randn(1000, generator=generator(1)).double()
 
@@ -120,7 +118,9 @@ def test_importance_comes_from_a_pool_when_rows_are_many(monkeypatch):
         seen.append(len(index))
         return values[index].abs()
 
-    sampler = BatchSampler(torch.ones(1000), generator(), mixing=0.5, final_mixing=0.5)
+    sampler = BatchSampler(
+        torch.ones(1000), generator(), mixing=0.5, final_mixing=0.5, pool_rows=50
+    )
     sums = []
     for _ in range(1500):
         sampler.refresh(losses)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from skdistill.learning.starts import drawn_start, kmeans_start
+from skdistill.learning.starts import _row_of_each, drawn_start, kmeans_start
 from skdistill.objectives import TrainingSet
 
 
@@ -117,3 +117,26 @@ def test_more_centres_than_distinct_rows():
     data = TrainingSet(rows, rows.clone(), torch.ones(3))
     start = kmeans_start(data, 3, np.random.RandomState(0))
     assert sorted(start.rows[:, 0].tolist()) == [0.0, 0.0, 1.0]
+
+
+def test_rows_of_clusters_are_rows_one_of_each():
+    rng = np.random.default_rng(0)
+    centre = np.repeat(10.0 * np.arange(5), 30)
+    X = centre[:, None] + rng.normal(size=(150, 2))
+    data = TrainingSet(
+        torch.from_numpy(X), torch.from_numpy(centre[:, None]), torch.ones(150).double()
+    )
+    start = kmeans_start(data, 5, np.random.RandomState(0), rows_of_clusters=True)
+    distance = (start.rows[:, None] - data.rows[None]).abs().sum(2)
+    nearest, row = distance.min(1)
+    assert nearest.tolist() == [0] * 5
+    assert len(set(row.tolist())) == 5
+    assert torch.equal(start.targets, data.targets[row])
+    assert len(start.targets.unique()) >= 4  # five random rows come from 3.4 groups on average
+
+
+def test_rows_of_clusters_follow_the_weights():
+    label, weight = np.zeros(4, int), np.array([1.0, 1.0, 1.0, 5.0])
+    rng = np.random.RandomState(0)
+    drawn = [int(_row_of_each(label, weight, rng)[1][0]) for _ in range(800)]
+    assert abs(np.mean(np.array(drawn) == 3) - 5 / 8) < 4 * (5 / 8 * 3 / 8 / 800) ** 0.5

@@ -211,7 +211,8 @@ def test_a_stage_that_improves_nothing_is_left_out(interrupt):
     result = run(objective, data, torch.arange(9), options=TrainingOptions(max_iter=120))
     first = [_best(c) for c in result.checks if c.stage == 0]
     assert result.best is not None and result.best.stage == 0
-    assert _best(next(c for c in result.checks if c[:2] == result.best[:2])) == max(first)
+    found = _best(next(c for c in result.checks if c[:2] == result.best[:2]))
+    assert max(first) - 0.05 < found <= max(first)  # a standard error is left to chance
     support = finish(objective, result, data, data.weight)
     assert not torch.equal(support["dual"], result.support["dual"])  # solved anew, on all rows
     hits = objective.predictor(support)(data.rows.double()).argmax(1) == data.codes

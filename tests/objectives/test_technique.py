@@ -177,9 +177,34 @@ def test_importance_batches_are_reweighted_where_the_technique_asks(
 
     X, y = unbalanced_digits
     options = {"class_balance": False, "reweight": reweight, "batch_size": 100}
+    options["batch_loss"] = "cross_entropy"
     DatasetDistiller(20, objective=Weighing(), max_iter=3, random_state=0, **options).fit(X, y)
     assert (spreads[0] > 1.5) == weighted
     assert weighted or max(spreads) == pytest.approx(1)
+
+
+def test_margin_batches_are_not_weighted(unbalanced_digits, seen):
+    class Weighing(Seeing):
+        def reweights(self, kind, rows_per_class):
+            return True
+
+        def batch_loss(self, support, batch, weights):
+            assert weights.unique().numel() == 1
+            return super().batch_loss(support, batch, weights)
+
+    X, y = unbalanced_digits
+    options = {"class_balance": False, "batch_loss": "margin", "batch_size": 100}
+    DatasetDistiller(20, objective=Weighing(), max_iter=3, random_state=0, **options).fit(X, y)
+
+
+def test_what_techniques_draw_batches_by():
+    assert Seeing().favourite_batches("classes", 2) == "uniform"
+    favourite = OBJECTIVES["kernel_ridge"]().favourite_batches
+    assert favourite("classes", 1) == "margin"
+    assert favourite("numbers", math.inf) == "bounded"
+    assert favourite("multilabel", math.inf) == "uniform"
+    assert OBJECTIVES["gradient_matching"]().favourite_batches("classes", 1) == "margin"
+    assert OBJECTIVES["distribution_matching"]().favourite_batches("classes", 1) == "uniform"
 
 
 def test_which_techniques_ask_for_weights():

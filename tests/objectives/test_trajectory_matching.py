@@ -592,8 +592,8 @@ def test_only_a_gpu_with_room_holds_what_is_in_files(monkeypatch):
 )
 def test_experts_of_other_training_are_not_used(digits, counted, tmp_path, change):
     X, _, y, _ = digits
-    distiller = quick(objective=technique(expert_folder=tmp_path, augment=None), max_iter=1)
-    distiller.fit(X, y)
+    objective = technique(expert_folder=tmp_path, augment=None)
+    distiller = quick(objective=objective, max_iter=1, batch_loss="cross_entropy").fit(X, y)
     distiller.set_params(**change).fit(X, y)
     assert counted == [3, 3]
 
