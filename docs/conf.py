@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import warnings
@@ -21,6 +22,7 @@ version = release = skdistill.__version__
 
 extensions = [
     "benchmark_table",
+    "changelog",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -30,8 +32,29 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
+# Source links lead to a public copy where its address is given, else to pages of this site.
+SOURCE = os.environ.get("SKDISTILL_SOURCE_URL", "").rstrip("/")
+extensions.append("sphinx.ext.linkcode" if SOURCE else "sphinx.ext.viewcode")
+
+# Links into other projects need their inventories, from the network: only when asked for.
+if os.environ.get("SKDISTILL_DOCS_ONLINE"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "scipy": ("https://docs.scipy.org/doc/scipy", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "torch": ("https://docs.pytorch.org/docs/stable", None),
+        "pandas": ("https://pandas.pydata.org/docs", None),
+    }
+
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "auto_examples/**/*.ipynb", "auto_examples/**/*.py.md5"]
+exclude_patterns = [
+    "_build",
+    "**/*.rst.inc",
+    "auto_examples/**/*.ipynb",
+    "auto_examples/**/*.py.md5",
+]
 default_role = "py:obj"
 nitpicky = False
 
@@ -50,12 +73,17 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"skdistill {version}"
+html_logo = html_favicon = "_static/logo.svg"
 html_theme_options = {
+    "logo": {"text": "skdistill", "alt_text": "skdistill: start page"},
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
-    "show_prev_next": False,
+    "show_prev_next": True,
+    "header_links_before_dropdown": 6,
+    "footer_start": ["copyright"],
+    "footer_end": [],
 }
-html_sidebars = {"benchmarks": [], "getting_started": [], "mathematics": []}
+html_sidebars = {"index": [], "benchmarks": [], "getting_started": []}
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
@@ -95,6 +123,23 @@ def link_to_scikit_learn(app, env, node, contnode):
         return None
     uri = f"https://scikit-learn.org/stable/{page}"
     return nodes.reference("", "", contnode, internal=False, refuri=uri)
+
+
+def linkcode_resolve(domain, info):
+    """Address of an object's source lines, for ``sphinx.ext.linkcode``."""
+    if domain != "py" or not info["module"].startswith("skdistill"):
+        return None
+    found = sys.modules.get(info["module"])
+    for part in info["fullname"].split("."):
+        found = getattr(found, part, None)
+    try:
+        found = inspect.unwrap(getattr(found, "fget", None) or found)
+        path = inspect.getsourcefile(found)
+        lines, first = inspect.getsourcelines(found)
+    except (OSError, TypeError):  # an attribute that is no code
+        return None
+    root = os.path.dirname(os.path.dirname(skdistill.__file__))
+    return f"{SOURCE}/{os.path.relpath(path, root)}#L{first}-L{first + len(lines) - 1}"
 
 
 def setup(app):

@@ -20,6 +20,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from ._docs import DocLinkMixin
 from ._input.caller import warn_caller
 from ._input.frames import WAY_OUT, as_array_of_rows, is_frame, temporal_columns, text_columns
 from ._input.lazy import is_lazy, map_blocks
@@ -57,7 +58,11 @@ class Input:
 
 
 class BaseDistiller(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta
+    DocLinkMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
 ):
     """Base of `SensitivityCoreset` and of all that learns rows."""
 

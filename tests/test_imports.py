@@ -38,7 +38,7 @@ ROOMS = [
     {"data", "tables"},  # the small set; features of any table
     {"_input"},  # what is read from the user
     {"_device", "_files"},
-    {"_torch"},
+    {"_torch", "_docs"},
 ]
 SHOWS_ESTIMATORS = 10  # rooms from `base` up
 OPTIONAL = {

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._docs import DocLinkMixin
 from .._input.frames import is_frame
 from .._input.rows import check_two_dimensional, merge_equal_rows
 from .._input.targets import TARGET_TYPES, Target, encode_target, plain_target
@@ -26,7 +27,7 @@ from ._table import ColumnEncoder, Table, numeric_columns, read_table
 _ARRAY: dict[str, Any] = {"dtype": None, "ensure_all_finite": "allow-nan"}
 
 
-class SupervisedEmbedding(TransformerMixin, BaseEstimator):
+class SupervisedEmbedding(DocLinkMixin, TransformerMixin, BaseEstimator):
     """Scaled columns beside an embedding of the leaves of a forest.
 
     Two rows are near where their columns are, and where many trees of a forest, grown to predict

@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._docs import DocLinkMixin
 from .._input.fit_weights import fit_weighted
 from .._input.frames import as_array_of_rows
 from .._input.lazy import is_lazy, map_blocks
@@ -61,7 +62,7 @@ def fit_distiller(distiller: Any, X: Any, y: Any, sample_weight: Any, task: FitT
         return distiller.fit(X, y, sample_weight=sample_weight)
 
 
-class BaseDistilled(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """The common part of the two; each sets `_target_type` and has its own ``fit``."""
 
     _target_type: str

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from .. import _torch as torch
 from .._device import resolve_device
+from .._docs import DocLinkMixin
 from .._input.rows import Units, as_tensor, check_two_dimensional, merge_equal_rows
 from ._architecture import Architecture
 from ._build import build, check_image_shape
@@ -24,7 +25,7 @@ from .augmentation import make_augmentation
 EPOCHS = {False: 300, True: 1000}  # without and with augmentation
 
 
-class BaseNetwork(BaseEstimator, metaclass=ABCMeta):
+class BaseNetwork(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
     """Reading the input, training and outputs; what the targets are is left to the two classes."""
 
     _parameter_constraints: ClassVar[dict] = {

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _torch as torch
 from .._device import for_each_block, resolve_device
+from .._docs import DocLinkMixin
 from ._architecture import check_image_shape
 from ._feature_map import FeatureMap, pooling
 from ._filters import (
@@ -36,7 +37,7 @@ FILTERS = ("kmeans", "patches", "random")
 BLOCK_ELEMENTS = {"cpu": 2**21, "cuda": 2**27}  # responses of a block; a few MB stay in cache
 
 
-class ConvFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class ConvFeatures(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""One layer of frozen convolutional features, pooled, projected and of length 1.
 
     Patches are normalised in contrast and whitened, and compared with filters found by spherical

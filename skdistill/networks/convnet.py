@@ -13,6 +13,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from .. import _torch as torch
+from .._docs import DocLinkMixin
 from ._architecture import (
     ACTIVATIONS,
     INITS,
@@ -30,7 +31,7 @@ FEW_IMAGES = 4  # of each network up to which groups of channels win on a CPU, t
 CHUNK_IMAGES = 32  # at a time on a CPU: what a layer makes of more leaves the cache before the next
 
 
-class ConvNet(BaseEstimator):
+class ConvNet(DocLinkMixin, BaseEstimator):
     """Convolutional network, the one that dataset distillation is measured with.
 
     Parameters

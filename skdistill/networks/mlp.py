@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from .._docs import DocLinkMixin
 from ._architecture import (
     ACTIVATIONS,
     INITS,
@@ -19,7 +20,7 @@ from ._architecture import (
 )
 
 
-class MLP(BaseEstimator):
+class MLP(DocLinkMixin, BaseEstimator):
     """Fully connected network.
 
     Parameters

@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 
 from .. import _torch as torch
+from .._docs import DocLinkMixin
 from ..batches.training_set import Batch, Sample, TrainingSet, blockwise, score
 from ..support import Support
 from .context import Context, Stage
 
 
-class Objective(BaseEstimator):
+class Objective(DocLinkMixin, BaseEstimator):
     """Base of the techniques: what the training loop asks of one.
 
     A technique implements `batch_loss` and `predictor`, and what else differs from here. It is an
