@@ -78,7 +78,7 @@ class AutoDistiller(BaseDistiller):
         How often some rows of the best set are exchanged for others; what scores better on
         held-out rows is kept. With 0 the best of a few sets of the winning kind is handed out.
 
-    preprocessor : transformer or "auto", default=None
+    preprocessor : transformer, "auto" or None, default=None
         Makes the features that nearness is measured in. The rows handed out, and those that the
         estimator is trained on, are the user's own.
 

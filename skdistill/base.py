@@ -231,7 +231,8 @@ class BaseDistiller(
             features, y = self._numbers(X, y, checks)
         else:
             X = as_array_of_rows(X)
-            if np.ndim(X) == 1 if not hasattr(X, "shape") else len(X.shape) == 1:
+            X = X if hasattr(X, "shape") else np.asarray(X)
+            if len(X.shape) == 1:
                 raise ValueError(DOCUMENTS)
             self.preprocessor_ = self._make_preprocessor()
             if y is None:

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, make_classification
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skdistill import AutoDistiller, DistilledClassifier, DistilledRegressor, SensitivityCoreset
@@ -187,6 +189,26 @@ def test_sparse_rows_and_frames_keep_their_form():
     frame = pd.DataFrame(X, columns=[f"c{i}" for i in range(20)])
     small = AutoDistiller(20, estimator=LogisticRegression(), **QUICK).fit_distill(frame, y)
     assert list(small.X.columns) == list(frame.columns)
+
+
+def test_a_mixed_frame_needs_no_words():
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "size": np.where(rng.random(300) < 0.1, np.nan, rng.exponential(size=300)),
+            "place": rng.choice(["north", "south", None], 300),
+            "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 700, 300), "D"),
+        }
+    )
+    y = np.where(frame["place"].eq("north") ^ (frame["size"] > 1), "yes", "no")
+    encoder = make_column_transformer(
+        (SimpleImputer(), ["size"]), (OneHotEncoder(handle_unknown="ignore"), ["place"])
+    )
+    model = DistilledClassifier(make_pipeline(encoder, DecisionTreeClassifier(random_state=0)))
+    model.fit(frame, y)
+    assert list(model.distilled_.X.dtypes) == list(frame.dtypes)
+    assert model.score(frame, y) > 0.8
 
 
 def test_in_a_grid_search_inside_a_pipeline():

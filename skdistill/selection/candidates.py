@@ -122,10 +122,10 @@ class Recipe:
         small = part.small_set(which, clusters.mass, numbers)
         if self.kind == "medoids":
             return small
-        own = Rows(part.features[kept], rows.index, rows.weight, rows.key, None)
-        centres, _ = cluster_means(own, clusters)
-        X = centres.astype(part.X.dtype if part.X.dtype.kind == "f" else np.float64)
-        return SmallSet(X, X, small.y, clusters.mass, None)
+        own = Rows(part.X[part.index[kept]], rows.index, rows.weight, rows.key, None)
+        means, _ = cluster_means(own, clusters)
+        X = means.astype(part.X.dtype if part.X.dtype.kind == "f" else np.float64)
+        return SmallSet(X, part.encode(X), small.y, clusters.mass)
 
     def points(self, part: Part) -> np.ndarray:
         """Rows (n, k) where clusters are sought; numbers a quarter as large as all columns."""
@@ -235,6 +235,6 @@ def default_candidates(kind: str, part: Part, learnt: list[Any]) -> list[Any]:
     if kind == "multilabel":  # out-of-bag predictions are no labels
         return [recipe for recipe in NUMBERS if recipe.trust == "all"]
     found = list(CLASSES if kind == "classes" else NUMBERS)
-    if part.encodes_nothing:  # means of rows are rows, too
+    if part.has_means:  # means of rows are rows, too
         found += CENTROIDS[kind]
     return found + learnt

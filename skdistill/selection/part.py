@@ -102,13 +102,11 @@ class Part:
         )
 
     @property
-    def encodes_nothing(self) -> bool:
-        """Whether features are the user's rows, in a dense array."""
-        return (
-            isinstance(self.X, np.ndarray)
-            and self.X.shape[1:] == self.features.shape[1:]
-            and (not sp.issparse(self.features))
-        )
+    def has_means(self) -> bool:
+        """Whether a mean of rows is a row: of dense arrays of finite numbers."""
+        X = self.X
+        plain = isinstance(X, np.ndarray) and X.dtype.kind in "fiu"
+        return plain and bool(np.isfinite(X[self.index]).all())
 
     @property
     def target(self) -> np.ndarray:
