@@ -17,7 +17,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from skdistill import AutoDistiller, DistilledClassifier, DistilledRegressor, SensitivityCoreset
+from skdistill import (
+    AutoDistiller,
+    DatasetDistiller,
+    DistilledClassifier,
+    DistilledRegressor,
+    SensitivityCoreset,
+)
 
 QUICK = {"n_rounds": 1, "n_exchanges": 0, "random_state": 0}
 
@@ -114,6 +120,40 @@ def test_weights_are_not_tried_where_the_meta_estimator_drops_them():
     auto = AutoDistiller(20, **QUICK)
     model = DistilledClassifier(LogisticRegression(), auto, use_weights=False).fit(X, y)
     assert not model.distiller_.candidate_scores_["use_weights"].any()
+
+
+def test_nearest_neighbours_are_offered_learnt_prototypes():
+    X, y = make_classification(300, 4, n_redundant=0, random_state=0)
+    model = make_pipeline(StandardScaler(), KNeighborsClassifier(1))
+    fitted = DistilledClassifier(model, AutoDistiller(10, **QUICK)).fit(X, y)
+    table = fitted.distiller_.candidate_scores_
+    assert table["mean_score"][list(table["candidate"]).index("learnt prototypes")] > 0.5
+    fitted = DistilledClassifier(LogisticRegression(), AutoDistiller(10, **QUICK)).fit(X, y)
+    assert "learnt prototypes" not in fitted.distiller_.candidate_scores_["candidate"]
+
+
+def test_learnt_rows_may_win():
+    X, y = make_classification(300, 4, n_redundant=0, random_state=0)
+    learnt = DatasetDistiller(objective="nearest_neighbors", max_iter=60)
+    auto = AutoDistiller(
+        10, candidates=[(learnt, False)], estimator=OnlyLearnt(), n_rounds=2, random_state=0
+    ).fit(X, y)
+    assert auto.best_candidate_ == repr(learnt) and len(auto.distilled_) == 10
+    assert not hasattr(auto, "indices_")
+
+
+class OnlyLearnt(ClassifierMixin, BaseEstimator):
+    """Predicts the truth where its rows are no rows of the data, which it knows, else nothing."""
+
+    def fit(self, X, y):
+        known, labels = make_classification(300, 4, n_redundant=0, random_state=0)
+        real = (X[:, None] == known).all(axis=2).any()
+        self.classes_ = np.unique(labels)
+        self.model_ = KNeighborsClassifier(1).fit(known, np.zeros(300, int) if real else labels)
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X)
 
 
 def test_own_candidates_and_uniform_rows():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import pairwise_distances_argmin
 
+from .candidates import Recipe
 from .contest import Entry
 from .judge import Judge
 from .part import Part, SmallSet
@@ -65,12 +66,14 @@ def polish(
             np.mean([judge.score(small, entry.use_weights, everything) for judge in judges])
         )
 
-    best, best_score = None, -np.inf
-    for _ in range(SETS):
+    first = entry.candidate.make(part, budget, rng)
+    if first.which is None and not isinstance(entry.candidate, Recipe):
+        return first  # learnt rows: dear to make, and no rows to exchange
+    best, best_score = first, score(first)
+    for _ in range(SETS - 1):
         small = entry.candidate.make(part, budget, rng)
-        if (found := score(small)) > best_score or best is None:
+        if (found := score(small)) > best_score:
             best, best_score = small, found
-    assert best is not None
     if best.which is None or n_exchanges == 0:
         return best
     cell = cells(part, best, entry.candidate)
