@@ -136,3 +136,18 @@ def as_array_of_rows(X: Any) -> Any:
 def is_text(value: Any) -> bool:
     """Tell whether one value is text."""
     return isinstance(value, str | bytes)
+
+
+def holds_more_than_numbers(X: Any) -> bool:
+    """Tell whether a DataFrame has texts, categories, dates or missing values."""
+    if not is_frame(X):
+        return False
+    if text_columns(X) or temporal_columns(X):
+        return True
+    if is_pandas(X):
+        return bool(X.isna().to_numpy().any())
+    columns = nw.from_native(X, eager_only=True).iter_columns()
+    return any(
+        column.is_null().any() or (column.dtype.is_float() and bool(column.is_nan().any()))
+        for column in columns
+    )

@@ -25,7 +25,7 @@ from sklearn.utils.validation import (
 
 from .._docs import DocLinkMixin
 from .._input.fit_weights import fit_weighted
-from .._input.frames import as_array_of_rows, is_frame
+from .._input.frames import as_array_of_rows, holds_more_than_numbers
 from .._input.lazy import is_lazy, map_blocks
 from .._input.targets import plain_target
 from ..auto import AutoDistiller
@@ -133,8 +133,8 @@ class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, Base
             X = as_array_of_rows(X)
             check_consistent_length(X, y)
         distiller = clone(self._given_distiller())
-        if self.distiller is None and is_frame(X):
-            distiller.set_params(preprocessor="auto")  # whatever its columns hold
+        if self.distiller is None and holds_more_than_numbers(X):
+            distiller.set_params(preprocessor="auto")
         if "target_type" in distiller.get_params(deep=False):
             distiller.set_params(target_type=self._target_type)
         if isinstance(distiller, AutoDistiller) and distiller.estimator is None:

@@ -121,7 +121,7 @@ def rough_clustering(
     if not sp.issparse(features):
         features = features.numpy()
     elif features.nnz < features.shape[1] / 2:
-        columns = np.unique(features.indices)
+        columns = np.unique(features.indices) if features.nnz else np.zeros(1, dtype=np.int64)
         features = restrict(features, columns)
     n_clusters = min(n_clusters, len(pool))
     # In float64, because scikit-learn would convert float32 block by block for each centre.

@@ -615,7 +615,9 @@ def test_functions_of_one_name_may_make_different_networks(digits, counted, tmp_
 def test_balance_tells_experts_of_equal_classes_apart(digits, counted, tmp_path):
     X, _, y, _ = digits
     index = np.concatenate([np.flatnonzero(y == label)[:40] for label in range(10)])
-    distiller = quick(objective=technique(expert_folder=tmp_path), max_iter=1)
+    distiller = quick(
+        objective=technique(expert_folder=tmp_path), max_iter=1, batch_sampling="importance"
+    )
     for balance in ("auto", False):
         distiller.set_params(class_balance=balance).fit(X[index], y[index])
     assert counted == [3, 3]
