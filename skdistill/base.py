@@ -123,7 +123,7 @@ class BaseDistiller(
         Returns
         -------
         DistilledData
-            The attribute `distilled_`: a mapping for ``estimator.fit(**small)``.
+            The attribute `distilled_`: a mapping for ``estimator.fit(**small.normalized())``.
         """
         return self.fit(X, y, sample_weight=sample_weight).distilled_
 

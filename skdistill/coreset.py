@@ -1,4 +1,4 @@
-"""`SensitivityCoreset`: choose weighted rows by provable importance sampling."""
+"""`SensitivityCoreset`: choose weighted rows, nearest to cluster centres or by sensitivity."""
 
 from __future__ import annotations
 
@@ -55,15 +55,18 @@ class _Task:
 
 
 class SensitivityCoreset(StreamingMixin, BaseDistiller):
-    """Choose weighted rows by provable importance (sensitivity) sampling.
+    """Choose rows, with weights, that stand for all rows.
 
     ``fit_distill(X, y)`` gives the small data set; ``fit_transform(X, y)`` gives Nystroem features
     of *all* rows, with the chosen rows as landmarks (one row in, one row out).
 
-    Each row gets a score, its largest possible share in a loss; rows are drawn with probability
-    proportional to it, and weighted by one over that probability. Weighted sums over the chosen
-    rows are then unbiased estimates of sums over all rows, and close to them for every model at
-    once where the score is a sensitivity.
+    There are two ways to choose, see `sampling`. With a target, the default takes the rows nearest
+    to the centres of clusters within each class, each with the weight of its cluster: such rows
+    train most models better than a sample of the same size. Without one, and where totals or
+    guarantees matter, rows are drawn at random: each gets a score, its largest possible share in a
+    loss, and is drawn with probability proportional to it and weighted by one over that
+    probability. Weighted sums over the rows are then unbiased estimates of sums over all rows, and
+    close to them for every model at once where the score is a sensitivity.
 
     Read more in the :ref:`user guide <choosing_rows>`.
 
@@ -109,26 +112,30 @@ default="kmeans"
         Share of the draw that is uniform (by weight). It bounds the weights by
         1 / `uniform_mixing` times their mean; 1 is uniform sampling. "auto" is 0.2 for "kmeans",
         whose scores are part uniform already, and 0.5 for all others: what measured best
-        in test scores.
+        in test scores. For "medoids" it mixes the weights of rows in the clustering.
 
-    sampling : {"systematic", "iid", "medoids"}, default="systematic"
-        "medoids" takes no sample: k-means splits each class into as many clusters as it has rows to
-        give, and the row nearest to each centre is taken, with the weight of its whole cluster. The
-        weights of a class add up to its total exactly; other sums are no unbiased estimates.
-        Features are brought to mean 0 and standard deviation 1 for it, and cut off at 3, unless a
-        `preprocessor` makes them or they are sparse; numbers to predict join the features with a
-        quarter of their size. `loss` weighs the rows in the clustering, except for "kmeans", where
-        `sample_weight` alone does.
+    sampling : {"auto", "medoids", "systematic", "iid"}, default="auto"
+        How rows are chosen:
 
-        "systematic" takes each row at most once, with probability ``min(1, c s)``, and walks the
-        rows so that neighbours rarely come together. "iid" draws with replacement, as the theorems
-        assume; rows drawn more than once count once, with more weight, so that fewer than
-        `n_samples` rows may come out.
+        - "medoids": k-means splits each class into as many clusters as it has rows to give, and the
+          row nearest to each centre is taken, with the weight of its whole cluster. The weights of
+          each class add up to its total exactly. Other sums over the rows are no unbiased
+          estimates. Numbers to predict join the features, a quarter as large as all of them
+          together. Features are scaled to standard deviation 1 for this, unless a `preprocessor`
+          makes them or they are sparse, and dense ones are cut off at 3 standard deviations from
+          their mean. A `loss` other than "kmeans" weighs the rows in the clustering.
+        - "systematic": an unbiased sample that takes each row at most once, with probability
+          ``min(1, c s)`` for its score s, and walks the rows so that neighbours rarely come
+          together.
+        - "iid": the sample with replacement that the theorems speak of. Rows drawn more than once
+          count once, with more weight, so that fewer than `n_samples` rows may come out.
+        - "auto": "medoids" where there is a target, `loss` is "kmeans", and none of
+          `uniform_mixing`, `calibrate` and ``stratify=False`` asks for a sample; else "systematic".
 
     calibrate : bool or "auto", default="auto"
         Scale the weights of each cell of neighbours so that they sum to the weight of all its rows.
         Cells are the rough clusters for "kmeans". It lowers the variance and costs a bias of order
-        1 / n_samples. "auto" does so for "kmeans" only.
+        1 / n_samples. "auto" does so for "kmeans" only. Medoids need none.
 
     stratify : bool or "auto", default="auto"
         Take at least one row of each class. "auto" does so where the target has classes.
@@ -186,7 +193,8 @@ callable, default="rbf"
     Attributes
     ----------
     distilled_ : DistilledData
-        The chosen rows, their target and weights: a mapping for ``estimator.fit(**small)``.
+        The chosen rows, their target and weights: a mapping for
+        ``estimator.fit(**small.normalized())``.
 
     indices_ : ndarray of shape (n_distilled,)
         Positions of the chosen rows in the training data; of equal rows, the first.
@@ -200,6 +208,9 @@ callable, default="rbf"
 
     total_sensitivity_ : float
         Their sum: the number of rows needed grows with it.
+
+    sampling_ : {"medoids", "systematic", "iid"}
+        How the rows were chosen.
 
     alpha_ : float
         The ridge used, for ``loss="kernel_ridge"``.
@@ -260,7 +271,7 @@ callable, default="rbf"
     >>> small = SensitivityCoreset(200, random_state=0).fit_distill(X, y)
     >>> small
     DistilledData(200 rows, 64 features, 10 classes, total weight 1797)
-    >>> model = LogisticRegression(max_iter=1000).fit(**small)
+    >>> model = LogisticRegression(max_iter=1000).fit(**small.normalized())
     >>> model.score(X, y) > 0.9
     True
     >>> SensitivityCoreset(50, random_state=0).fit_transform(X, y).shape
@@ -275,7 +286,7 @@ callable, default="rbf"
         "approx_factor": [Interval(Real, 0, None, closed="neither")],
         "estimator": [HasMethods("fit"), None],
         "uniform_mixing": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
-        "sampling": [StrOptions(set(SAMPLINGS))],
+        "sampling": [StrOptions({"auto", *SAMPLINGS})],
         "calibrate": ["boolean", StrOptions({"auto"})],
         "stratify": ["boolean", StrOptions({"auto"})],
         "class_share": [StrOptions({"auto", *CLASS_SHARES}), Mapping],
@@ -293,7 +304,7 @@ callable, default="rbf"
         approx_factor: float = 0.3,
         estimator: Any = None,
         uniform_mixing: float | str = "auto",
-        sampling: str = "systematic",
+        sampling: str = "auto",
         calibrate: bool | str = "auto",
         stratify: bool | str = "auto",
         class_share: str | Mapping = "auto",
@@ -472,6 +483,7 @@ callable, default="rbf"
         self.total_sensitivity_ = float(scores.sensitivity.sum())
         self._say(f"sensitivities, total {self.total_sensitivity_:.4g}", began)
 
+        self.sampling_ = self._resolve_sampling(task)
         drawn, weight = self._choose(task, scores)
         by_content = np.argsort(
             rows.key[drawn]
@@ -521,7 +533,7 @@ callable, default="rbf"
             raise ValueError(
                 f"class_share={self.class_share!r} needs {why}; use class_share='auto'."
             )
-        if strata is None or not (asked or self.sampling == "medoids"):
+        if strata is None or not (asked or self.sampling_ == "medoids"):
             return None
         assert target.codes is not None and target.classes is not None  # or there were no strata
         present = target.classes[np.unique(rows.spread(target.codes))]
@@ -581,13 +593,21 @@ callable, default="rbf"
             )
         return relative_loss.relative_scores(rows.spread(losses), rows.weight)
 
+    def _resolve_sampling(self, task: _Task) -> str:
+        """How rows are chosen: medoids where there is a target and no sample is asked for."""
+        if self.sampling != "auto":
+            return self.sampling
+        tells_apart = task.strata is not None or task.data.target.numbers is not None
+        left_open = isinstance(self.uniform_mixing, str) and isinstance(self.calibrate, str)
+        return "medoids" if tells_apart and left_open and self.loss == "kmeans" else "systematic"
+
     def _choose(self, task: _Task, scores: Scores) -> tuple[np.ndarray, np.ndarray]:
         """Rows chosen, as positions among the distinct ones, and their weights."""
         rows, mixing, calibrate = task.rows, self.uniform_mixing, self.calibrate
         counts = self._class_counts(task)
         if isinstance(mixing, str):
             mixing = DEFAULT_MIXING["kmeans" if self.loss == "kmeans" else "others"]
-        if self.sampling == "medoids":
+        if self.sampling_ == "medoids":
             clusters = self._clusters(task, scores, counts, mixing)
             return clusters.medoid, clusters.mass
         return weighted_sample(
@@ -596,7 +616,7 @@ callable, default="rbf"
             task.strata,
             task.budget,
             task.rng,
-            sampling=self.sampling,
+            sampling=self.sampling_,
             mixing=mixing,
             calibrate=scores.calibrated if isinstance(calibrate, str) else calibrate,
             counts=counts,
@@ -607,6 +627,7 @@ callable, default="rbf"
         data, rows = task.data, task.rows
         numbers = data.target.numbers
         # Sparse columns are often rare words: of equal variance they would decide all distances.
+        # What a preprocessor makes has the units that the user wants.
         scale = self.preprocessor is None and not sp.issparse(rows.X)
         space = standard_space(
             task.moments,

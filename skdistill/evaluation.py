@@ -122,7 +122,7 @@ def evaluate(
 
     use_weights : bool or "auto", default="auto"
         Whether models get the weights of the rows. "auto" leaves them out only where an estimator
-        takes none and they are all equal.
+        takes none and they are all equal. Estimators get them divided by their mean.
 
     device : str, default="auto"
         Where networks are trained, and where kernel ridge regression works that the set does not
@@ -196,7 +196,7 @@ def evaluate(
         else:
             models = [ScoreRegressor(outputs, _labels(small).ndim == 1)]
     else:
-        X_test, weight = rows, small.sample_weight
+        X_test, weight = rows, small.normalized().sample_weight
         models = [fit_weighted(clone(protocol), small.X, small.y, weight, use_weights)]
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring or _score
     return np.array([scorer(model, X_test, y_test) for model in models], dtype=np.float64)

@@ -271,7 +271,7 @@ def test_duplicates(loss):
 
 
 @pytest.mark.parametrize("loss", ["kmeans", "kernel_ridge", "squared_error"])
-@pytest.mark.parametrize("sampling", ["systematic", "iid"])
+@pytest.mark.parametrize("sampling", ["systematic", "iid", "medoids"])
 def test_one_row(loss, sampling):
     coreset = fits(X[:1], NUMBERS[:1], loss=loss, n_samples=1, sampling=sampling)
     assert_array_equal(coreset.distilled_.X, X[:1])

@@ -49,14 +49,15 @@ def diabetes():
 
 
 @pytest.mark.parametrize("loss", [*LOSSES, row_norms])
-@pytest.mark.parametrize("sampling", ["systematic", "iid"])
+@pytest.mark.parametrize("sampling", ["systematic", "iid", "medoids"])
 def test_digits(digits, loss, sampling):
     X, y = digits
     coreset = SensitivityCoreset(120, loss=loss, sampling=sampling, random_state=0)
     small = coreset.fit_distill(X, y)
     assert isinstance(small, DistilledData)
     assert small is coreset.distilled_
-    assert len(small) == 120 if sampling == "systematic" else 60 < len(small) <= 120
+    assert 60 < len(small) <= 120 if sampling == "iid" else len(small) == 120
+    assert coreset.sampling_ == sampling
     assert_array_equal(small.X, X[coreset.indices_])
     assert_array_equal(small.y, y[coreset.indices_])
     assert len(np.unique(coreset.indices_)) == len(small)
@@ -177,7 +178,7 @@ def test_a_share_is_one_of_distinct_rows_of_positive_weight():
     assert (small.X >= 20).all()
 
 
-@pytest.mark.parametrize("sampling", ["systematic", "iid"])
+@pytest.mark.parametrize("sampling", ["systematic", "iid", "medoids"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_budget_above_the_rows_takes_them_all_as_they_are(digits, loss, sampling):
     X, y = digits[0][:50], digits[1][:50]
@@ -210,6 +211,34 @@ def test_medoids_are_rows_and_their_weights_the_mass_of_each_class(digits, loss)
     assert coreset.sensitivities_.shape == (len(X),)
     again = SensitivityCoreset(150, loss=loss, sampling="medoids", random_state=0)
     assert_array_equal(again.fit(X, y, sample_weight=weight).indices_, coreset.indices_)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "medoids"),
+        ({"class_share": "balanced"}, "medoids"),
+        ({"preprocessor": StandardScaler()}, "medoids"),
+        ({"loss": "cross_entropy"}, "systematic"),
+        ({"loss": row_norms}, "systematic"),
+        ({"calibrate": False}, "systematic"),
+        ({"uniform_mixing": 1.0}, "systematic"),
+        ({"stratify": False}, "systematic"),
+        ({"calibrate": False, "sampling": "medoids"}, "medoids"),
+        ({"sampling": "iid"}, "iid"),
+    ],
+)
+def test_auto_takes_medoids_unless_a_sample_is_asked_for(digits, changes, expected):
+    X, y = digits[0][:200], digits[1][:200]
+    coreset = SensitivityCoreset(30, random_state=0, **changes).fit(X, y)
+    assert coreset.sampling_ == expected
+    assert (coreset.distilled_.sample_weight.sum() == 200) or expected != "medoids"
+
+
+def test_auto_takes_a_sample_without_a_target(digits, diabetes):
+    coreset = SensitivityCoreset(30, random_state=0)
+    assert coreset.fit(digits[0]).sampling_ == "systematic"
+    assert coreset.fit(*diabetes).sampling_ == "medoids"
 
 
 def test_medoids_of_numbers_keep_the_total_and_look_at_the_target(diabetes):
@@ -363,7 +392,7 @@ def test_an_outlying_row_is_taken_and_weighs_little():
 # Classes ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sampling", ["systematic", "iid"])
+@pytest.mark.parametrize("sampling", ["systematic", "iid", "medoids"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_stratify_keeps_a_class_of_one_row(digits, loss, sampling):
     X, y = digits[0][:500], digits[1][:500].astype(str).astype(object)

@@ -82,11 +82,18 @@ def fit_weighted(
             refusal = error
     if use_weights == "auto" and all_equal(sample_weight):
         return estimator.fit(X, y, **fit_params)
+    name = learner_name(estimator)
+    if all_equal(sample_weight):
+        raise ValueError(
+            f"{name} takes no sample_weight in fit, but use_weights=True asks for it; use "
+            "use_weights='auto' or False, as the weights are equal."
+        )
     raise ValueError(
-        f"estimator={estimator!r} takes no sample_weight in fit, and the weights of the distilled "
-        f"rows matter (use_weights={use_weights!r}; they lie between {sample_weight.min():.4g} and "
-        f"{sample_weight.max():.4g}). Pass an estimator that takes sample_weight, or "
-        "use_weights=False to train on the rows as if they were equal."
+        f"{name} takes no sample_weight in fit, but the distilled rows need it: their weights lie "
+        f"between {sample_weight.min():.4g} and {sample_weight.max():.4g}. Pass use_weights=False "
+        "to train without them, on rows that bear it: those of AutoDistiller(), of "
+        "SensitivityCoreset(sampling='medoids'), or of SensitivityCoreset(uniform_mixing=1), a "
+        "uniform sample. Or pass an estimator that takes sample_weight."
     ) from refusal
 
 
@@ -133,6 +140,22 @@ def _routes(estimator: Any) -> bool:
     except (AttributeError, NotImplementedError):  # of an estimator that knows no routing
         return False
     return isinstance(router, MetadataRouter) and bool(router.consumes("fit", ["sample_weight"]))
+
+
+def learner_name(estimator: Any) -> str:
+    """Name the class that learns from the rows, and the one around it if there is another."""
+    inner = estimator
+    while True:
+        if isinstance(inner, Pipeline):
+            inner = inner.steps[-1][1]
+        elif isinstance(inner, TransformedTargetRegressor) and inner.regressor is not None:
+            inner = inner.regressor
+        elif router := next((p for kind, p in _FORWARDING if isinstance(inner, kind)), None):
+            inner = getattr(inner, router)
+        else:
+            break
+    name = type(inner).__name__
+    return name if inner is estimator else f"{name} (in {type(estimator).__name__})"
 
 
 def all_equal(sample_weight: np.ndarray) -> bool:

@@ -126,13 +126,13 @@ class Rows:
 class Units:
     """Shift (d,) and factor (one, or (d,)) that bring features near the origin and to unit size.
 
-    Values beyond `clip`, in these units, count as `clip`. CSR blocks are scaled only: a shift would
-    fill them.
+    Values beyond `clip` (one, or (d,)), in these units, count as `clip`. CSR blocks are scaled
+    only: a shift would fill them.
     """
 
     shift: np.ndarray
     factor: float | np.ndarray = 1.0
-    clip: float = np.inf
+    clip: float | np.ndarray = np.inf
 
     def load(self, block: Any, dtype: Any, device: Any) -> Any:
         """``(block - shift) * factor`` as a tensor of `dtype`; a scaled CSR matrix for CSR."""
@@ -144,8 +144,9 @@ class Units:
         shift = as_tensor(self.shift).to(tensor)
         factor = as_tensor(np.asarray(self.factor, np.float64)).to(tensor)
         scaled = (tensor - shift).mul_(factor)
-        if np.isfinite(self.clip):
-            scaled.clamp_(-self.clip, self.clip)
+        if np.isfinite(self.clip).any():
+            limit = as_tensor(np.asarray(self.clip, np.float64)).to(scaled)
+            scaled = scaled.clamp_(-limit, limit)
         return scaled.to(dtype)
 
     def convert(self, X: np.ndarray, dtype: Any) -> np.ndarray:

@@ -50,9 +50,9 @@ _PARTS = (
 class DistilledData:
     """A small weighted data set that stands for a large one.
 
-    ``LogisticRegression().fit(**small)`` trains on it: the object is a mapping with the keys
-    ``"X"``, ``"y"`` and ``"sample_weight"``, and ``dict(small)`` works too. ``len(small)`` is the
-    number of rows. It is no tuple: iteration is an error, so that the weights are not lost.
+    ``LogisticRegression().fit(**small.normalized())`` trains on it: the object is a mapping with
+    the keys ``"X"``, ``"y"`` and ``"sample_weight"``, and ``dict(small)`` works too. ``len(small)``
+    is the number of rows. It is no tuple: iteration is an error, so that the weights are not lost.
 
     Parameters
     ----------
@@ -218,6 +218,31 @@ class DistilledData:
         parts.append(f"total weight {self.sample_weight.sum():.10g}")
         return f"DistilledData({', '.join(parts)})"
 
+    def normalized(self) -> DistilledData:
+        """Return the same rows with weights of mean one, which suit the penalties of estimators.
+
+        The weights of a distilled set add up to the weight of all the rows it stands for. A penalty
+        such as that of ``Ridge``, ``LogisticRegression`` or ``SVC`` is compared with a weighted
+        sum of losses: with raw weights it is as weak as for all rows, with those of mean one it is
+        what it would be for as many rows of one's own.
+
+        Returns
+        -------
+        small : DistilledData
+            With the same arrays otherwise. Weights that are all zero stay so.
+
+        Examples
+        --------
+        >>> from skdistill import DistilledData
+        >>> small = DistilledData([[0.0], [1.0], [3.0]], [0, 0, 1], [10, 5, 3])
+        >>> small.normalized().sample_weight
+        array([1.66666667, 0.83333333, 0.5       ])
+        """
+        mean = self.sample_weight.mean()
+        parts = {name: getattr(self, name) for name in _PARTS}
+        parts["sample_weight"] = self.sample_weight / mean if mean > 0 else self.sample_weight
+        return DistilledData(**parts)
+
     # Merge and reduce ------------------------------------------------------------------------
 
     # How rows are chosen is known further up in the package: `skdistill.coreset` puts it here.
@@ -280,7 +305,9 @@ class DistilledData:
             Seed of the draw.
 
         **params : dict
-            Other parameters of :class:`SensitivityCoreset`.
+            Other parameters of :class:`SensitivityCoreset`. Its default for rows with a target
+            are medoids; pass ``sampling="systematic"`` where the result is reduced again or totals
+            are to stay unbiased.
 
         Returns
         -------

@@ -91,6 +91,7 @@ class Starts:
         coreset = SensitivityCoreset(
             size,
             loss=loss,
+            sampling="systematic",
             gamma=gamma,
             target_type=kind,
             device=str(data.rows.device),

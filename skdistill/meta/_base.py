@@ -72,6 +72,7 @@ class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, Base
         "estimator": [HasMethods(["fit", "predict"]), StackingClassifier, StackingRegressor, None],
         "distiller": [HasMethods(["fit"]), None],
         "use_weights": [StrOptions({"auto"}), "boolean"],
+        "weight_scale": [StrOptions({"mean", "sum"})],
         "memory": [str, HasMethods(["cache"]), None],
         "validation": [StrOptions({"held_out"}), None],
     }
@@ -82,12 +83,14 @@ class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, Base
         distiller: Any = None,
         *,
         use_weights: str | bool = "auto",
+        weight_scale: str = "mean",
         memory: Any = None,
         validation: str | None = None,
     ) -> None:
         self.estimator = estimator
         self.distiller = distiller
         self.use_weights = use_weights
+        self.weight_scale = weight_scale
         self.memory = memory
         self.validation = validation
 
@@ -246,6 +249,8 @@ class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, Base
     def _trained_estimator(self, task: FitTask, fit_params: dict[str, Any]) -> Any:
         """Return a clone of the estimator, trained on the small set."""
         small, estimator = self.distilled_, clone(self.estimator)
+        if self.weight_scale == "mean":
+            small = small.normalized()
         with task.part("train", estimator):
             return fit_weighted(
                 estimator, small.X, small.y, small.sample_weight, self.use_weights, **fit_params

@@ -44,6 +44,11 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
         metadata routing enabled they are passed as ``sample_weight``, and the requests that are
         set decide. Without effect on ``estimator=None``, whose predictor is weighted.
 
+    weight_scale : {"mean", "sum"}, default="mean"
+        "mean" divides the weights by their mean for the estimator, so that its penalty weighs as
+        much as on as many rows of one's own. "sum" passes them as they are: they add up to the
+        weight of all rows, and beside such a sum of losses a penalty is weak.
+
     memory : str or object with the joblib.Memory interface, default=None
         Where fitted distillers are cached, as in a Pipeline: a grid search over the parameters of
         the estimator then distils once a fold instead of once a candidate. An `AutoDistiller` makes
@@ -98,11 +103,17 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
         distiller: Any = None,
         *,
         use_weights: str | bool = "auto",
+        weight_scale: str = "mean",
         memory: Any = None,
         validation: str | None = None,
     ) -> None:
         super().__init__(
-            estimator, distiller, use_weights=use_weights, memory=memory, validation=validation
+            estimator,
+            distiller,
+            use_weights=use_weights,
+            weight_scale=weight_scale,
+            memory=memory,
+            validation=validation,
         )
 
     @with_callbacks

@@ -92,20 +92,21 @@ def standard_space(
         A unit for each feature, its standard deviation, and no influence for constant features.
         Otherwise one unit for all.
     clip : float
-        With `scale`, how many units a feature is taken from its mean at most.
+        How many standard deviations a feature is taken from its mean at most; not where it is
+        sparse.
 
     Returns
     -------
     Space
     """
+    shift, factor = _units_of(moments.mean, np.sqrt(moments.variances))
     if scale:
-        shift, factor = _units_of(moments.mean, np.sqrt(moments.variances))
         units, size = Units(shift, factor, clip), math.sqrt(max(1, int((factor > 0).sum())))
     else:
-        scale_of_all = np.full(len(moments.mean), moments.scale)
-        shift, factor = _units_of(moments.mean, scale_of_all)
-        units = Units(shift, factor[0])
-        size = float(_coarse(np.sqrt(moments.variances.sum()) * factor[0])) or 1.0
+        unit = float(_coarse(np.float64(moments.scale)))
+        deviation = np.divide(1.0, factor, out=np.zeros(len(factor)), where=factor > 0) / unit
+        units = Units(shift, 1 / unit, clip * deviation)
+        size = math.sqrt((deviation**2).sum()) or 1.0
     if numbers is None:
         return Space(units)
     share = weight / weight.sum()
@@ -287,11 +288,13 @@ def _centres(
     if not cost_weight.sum() > 0:
         cost_weight = rows.weight
     n_pool = max(POOL_ROWS[0], POOL_ROWS[1] * k)
-    pool = np.arange(len(rows))
+    pool = rows.walk()  # by content: k-means then starts alike whatever the order of the input
     if len(rows) > n_pool:
         p = inclusion_probabilities(importance, n_pool)
-        pool = systematic_draw(p, rows.walk(), rng)
+        pool = systematic_draw(p, pool, rng)
         cost_weight = cost_weight[pool] / p[pool]
+    else:
+        cost_weight = cost_weight[pool]
     pool, cost_weight = pool[cost_weight > 0], cost_weight[cost_weight > 0]
     points = space.take(rows, pool)
     keys, first = np.unique(row_hashes(points), return_index=True)

@@ -25,7 +25,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from skdistill._input.fit_weights import all_equal, fit_weighted, weight_keyword
+from skdistill._input.fit_weights import all_equal, fit_weighted, learner_name, weight_keyword
 
 LOGISTIC = LogisticRegression()
 KNN = KNeighborsClassifier()
@@ -157,9 +157,31 @@ def test_requests_are_heard_wherever_they_stand():
 def test_unequal_weights_without_a_taker_are_an_error_that_names_the_way_out():
     arguments = (KNN, np.eye(4), [0, 1, 0, 1], np.array([1.0, 2.0, 3.0, 4.0]))
     for use_weights in ("auto", True):
-        with pytest.raises(ValueError, match=r"KNeighborsClassifier.*use_weights=False"):
+        with pytest.raises(ValueError, match=r"^KNeighborsClassifier takes no") as caught:
             fit_weighted(*arguments, use_weights)
+        for way_out in ("use_weights=False", "uniform_mixing=1", "medoids", "AutoDistiller"):
+            assert way_out in str(caught.value)
     fit_weighted(*arguments, False)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (KNN, "KNeighborsClassifier"),
+        (make_pipeline(StandardScaler(), KNN), "KNeighborsClassifier (in Pipeline)"),
+        (
+            GridSearchCV(make_pipeline(StandardScaler(), KNN), {}),
+            "KNeighborsClassifier (in GridSearchCV)",
+        ),
+        (
+            TransformedTargetRegressor(KNeighborsRegressor()),
+            "KNeighborsRegressor (in TransformedTargetRegressor)",
+        ),
+        (VotingClassifier([("a", LOGISTIC), ("b", KNN)]), "VotingClassifier"),
+    ],
+)
+def test_errors_name_the_class_that_learns(estimator, name):
+    assert learner_name(estimator) == name
 
 
 def test_equal_weights_may_be_dropped_by_auto_alone():

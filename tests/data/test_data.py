@@ -52,6 +52,17 @@ def test_mapping_feeds_fit(small):
     assert_array_equal(sgd.coef_, expected.coef_)
 
 
+def test_normalized_weights_have_mean_one_and_all_else_is_kept(small):
+    even = small.normalized()
+    assert even.sample_weight.mean() == pytest.approx(1)
+    assert_array_equal(even.sample_weight * small.sample_weight.mean(), small.sample_weight)
+    for part in ("X", "y", "classes", "indices"):
+        assert_array_equal(getattr(even, part), getattr(small, part))
+    assert small.sample_weight.sum() == 21.5
+    none = DistilledData(small.X, sample_weight=np.zeros(6)).normalized()
+    assert_array_equal(none.sample_weight, np.zeros(6))
+
+
 def test_mapping_has_rows_for_length_and_keys_for_iteration(small):
     assert len(small) == 6
     assert small.keys() == ("X", "y", "sample_weight")

@@ -51,7 +51,7 @@ def test_estimator_is_trained_on_the_small_set_with_its_weights():
     )
     small = model.distilled_
     assert small is model.distiller_.distilled_ and len(small) == 50
-    expected = LogisticRegression(max_iter=1000).fit(**small)
+    expected = LogisticRegression(max_iter=1000).fit(**small.normalized())
     assert_array_equal(model.estimator_.coef_, expected.coef_)
     assert_array_equal(model.predict(IRIS_X), expected.predict(IRIS_X))
     assert_array_equal(model.predict_proba(IRIS_X), expected.predict_proba(IRIS_X))
@@ -100,6 +100,24 @@ def test_an_estimator_without_weights_refuses_unequal_ones(use_weights):
     model.set_params(use_weights=False).fit(IRIS_X, IRIS_Y)
 
 
+@BOTH
+def test_weight_scale(meta):
+    """Of mean one, or as they come: beside a penalty the scale matters."""
+    classes = meta is DistilledClassifier
+    estimator = LogisticRegression(max_iter=1000) if classes else Ridge()
+    model = meta(estimator, UniformDistiller(50, weighting="unequal"))
+    coef = {}
+    for scale in ("mean", "sum"):
+        model.set_params(weight_scale=scale).fit(IRIS_X, IRIS_Y)
+        small = model.distilled_
+        assert small.sample_weight.mean() > 20
+        coef[scale] = model.estimator_.coef_
+        weight = small.sample_weight / (small.sample_weight.mean() if scale == "mean" else 1)
+        expected = clone(estimator).fit(small.X, small.y, sample_weight=weight).coef_
+        assert_allclose(coef[scale], expected)
+    assert np.abs(coef["mean"]).sum() < 0.99 * np.abs(coef["sum"]).sum()
+
+
 def test_equal_weights_are_dropped_for_an_estimator_without_them():
     model = DistilledClassifier(KNeighborsClassifier(3), UniformDistiller(60))
     assert cross_val_score(model, IRIS_X, IRIS_Y).mean() > 0.9
@@ -119,7 +137,7 @@ def test_weights_reach_an_inner_pipeline_and_search():
     model = DistilledClassifier(search, distiller).fit(IRIS_X, IRIS_Y)
     small = model.distilled_
     best = clone(pipe).set_params(**model.estimator_.best_params_)
-    best.fit(small.X, small.y, logisticregression__sample_weight=small.sample_weight)
+    best.fit(small.X, small.y, logisticregression__sample_weight=small.normalized().sample_weight)
     assert_allclose(model.predict_proba(IRIS_X), best.predict_proba(IRIS_X))
 
 
@@ -359,6 +377,7 @@ def test_no_estimator_needs_a_predictor(meta):
     [
         ("use_weights", "yes"),
         ("use_weights", None),
+        ("weight_scale", "max"),
         ("memory", 3),
         ("distiller", "coreset"),
         ("estimator", "logistic"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -23,7 +25,7 @@ from skdistill.sensitivity.medoids import (
 )
 
 
-def space_of(rows, numbers=None, scale=True, clip=np.inf):
+def space_of(rows, numbers=None, scale=True, clip=1e9):
     moments = weighted_moments(rows.take(np.arange(len(rows))), rows.weight)
     return standard_space(moments, numbers, rows.weight, scale=scale, clip=clip)
 
@@ -129,6 +131,26 @@ def test_the_key_decides_between_equally_near_rows():
     assert medoid.tolist() == [1]
 
 
+@given(st.integers(0, 10_000))
+def test_sums_of_smooth_functions_err_by_the_stated_bound(seed):
+    """Theorem 9 of the mathematics; the functions have slope 1."""
+    rng = np.random.default_rng(seed)
+    rows = distinct_rows(rng.pareto(1.5, (40, 2)), rng.uniform(0.1, 5, 40))
+    space = space_of(rows, clip=3.0)
+    clusters = clusters_of(rows, space, int(rng.integers(1, 12)))
+    z = space.take(rows, np.arange(40)).astype(np.float64)
+    for point in [*z[:5], rng.normal(size=2)]:
+        f = np.linalg.norm(z - point, axis=1)
+        error = abs(clusters.mass @ f[clusters.medoid] - rows.weight @ f)
+        # Converged k-means: the means of the clusters are its centres.
+        means, _ = cluster_means(replace(rows, X=z, index=np.arange(40)), clusters)
+        away = np.linalg.norm(z - means[clusters.label], axis=1)
+        assert error <= 2 * rows.weight @ away * (1 + 1e-3) + 1e-6
+        assert (2 * rows.weight @ away) ** 2 <= 4 * rows.weight.sum() * (rows.weight @ away**2) * (
+            1 + 1e-9
+        )
+
+
 # The space -------------------------------------------------------------------------------------
 
 
@@ -163,8 +185,8 @@ def test_units_do_not_follow_the_last_digits():
     moments = weighted_moments(X, None)
     moved = Moments(moments.mean * (1 + 1e-15), moments.variance, moments.variances * (1 - 1e-14))
     spaces = [
-        standard_space(m, numbers, np.ones(300), scale=scale, clip=3.0).take(rows, far)
-        for m, numbers in ((moments, y), (moved, y + 1e-13))
+        standard_space(m, y, weight, scale=scale, clip=3.0).take(rows, far)
+        for m, weight in ((moments, np.ones(300)), (moved, np.full(300, 1 / 3)))
         for scale in (True, False)
     ]
     assert_array_equal(spaces[0], spaces[2])
@@ -177,6 +199,9 @@ def test_clip_bounds_the_say_of_an_outlier():
     rows = distinct_rows(X)
     points = space_of(rows, clip=3.0).take(rows, np.arange(300))
     assert points.max() == 3.0
+    points = space_of(rows, scale=False, clip=3.0).take(rows, np.arange(300))
+    assert_allclose(points.max(0)[0], 3 * X[:, 0].std() / np.sqrt(X.var()), rtol=5e-3)
+    assert_allclose(points[:, 1].std(), X[:, 1].std() / np.sqrt(X.var()), rtol=0.05)
 
 
 # Many rows -------------------------------------------------------------------------------------
