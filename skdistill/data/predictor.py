@@ -84,7 +84,7 @@ def fit_predictor(X: Any, targets: Any, params: dict[str, Any] | None) -> Any:
         raise ValueError(
             "This set does not say which predictor it was learnt for: only sets of a "
             "DatasetDistiller with a target and one of the kernels "
-            f"{tuple(KERNELS)} do. Train an estimator on it: estimator.fit(**small)."
+            f"{tuple(KERNELS)} do. Train an estimator on it: estimator.fit(**small.normalized())."
         )
     alpha = params["alpha"]
     if params["kernel"] == "mirror_rbf":
