@@ -628,7 +628,8 @@ callable, default="rbf"
         numbers = data.target.numbers
         # Sparse columns are often rare words: of equal variance they would decide all distances.
         # What a preprocessor makes has the units that the user wants.
-        scale = self.preprocessor is None and not sp.issparse(rows.X)
+        as_given = self.preprocessor is None or getattr(self.preprocessor_, "columns_", 0) is None
+        scale = as_given and not sp.issparse(rows.X)  # "auto" leaves arrays of numbers as they are
         space = standard_space(
             task.moments,
             None if numbers is None else rows.spread(numbers),
