@@ -394,7 +394,18 @@ class BaseDistiller(
 
 
 def hands_out_features(distiller: Any) -> bool:
-    """Whether the rows of a distiller are in the columns that its preprocessor makes."""
+    """Tell whether the rows of a distiller are in the columns that its preprocessor makes.
+
+    Parameters
+    ----------
+    distiller : distiller
+        Fitted or not.
+
+    Returns
+    -------
+    bool
+        True for learnt rows of encoded columns.
+    """
     learns = getattr(distiller, "_rows_are_features", False)
     return learns and distiller.preprocessor is not None
 
