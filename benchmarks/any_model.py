@@ -227,7 +227,9 @@ METHODS: dict[str, Method] = {
     "uniform": Method("stratified uniform rows", sets.uniform),
     "uniform-again": Method("uniform rows, drawn again", sets.uniform),
     "balanced": Method("class-balanced uniform rows", sets.balanced, classes_only=True),
-    "coreset": Method("SensitivityCoreset()", coreset()),
+    "systematic": Method(
+        'SensitivityCoreset(sampling="systematic")', coreset(sampling="systematic")
+    ),
     "medoids": Method('SensitivityCoreset(sampling="medoids")', coreset(sampling="medoids")),
     "medoids-balanced": Method(
         "medoids, balanced, without weights",
