@@ -93,9 +93,12 @@ def summary(found: Found, titles: dict[str, str], args) -> list[list]:
                 if not cells:
                     continue
                 means = per_table(cells)
-                split = [
-                    [v for t, v in means.items() if (t in DEVELOPMENT) == side]
-                    for side in (True, False)
+                parts = [
+                    [v for t, v in means.items() if t in DEVELOPMENT],
+                    [v for t, v in means.items() if t not in DEVELOPMENT],
+                    list(means.values()),
+                    [v for t, v in means.items() if not TABLES[t].numbers],
+                    [v for t, v in means.items() if TABLES[t].numbers],
                 ]
                 worst = max(means, key=lambda t: means[t])
                 sure = [cell.regret for cell in cells if cell.sure]
@@ -110,12 +113,10 @@ def summary(found: Found, titles: dict[str, str], args) -> list[list]:
                     [
                         f"{size}, {LABELS[metric]}",
                         titles[method],
-                        *(mean_and_error(part) if part else "" for part in split),
-                        mean_and_error(means.values()),
+                        *(mean_and_error(part) if part else "" for part in parts),
                         f"{means[worst]:.2f} {worst}",
                         float(np.mean(sure)) if sure else "",
-                        len(cells),
-                        sum(cell.floored for cell in cells),
+                        f"{len(cells)} ({sum(cell.floored for cell in cells)})",
                         f"{sum(c.below(1) for c in cells)} ({sum(c.below(2) for c in cells)})",
                         float(np.mean(made)),
                     ]
@@ -129,10 +130,11 @@ HEADER = [
     "development tables",
     "held-out tables",
     "all tables",
+    "tables of classes",
+    "tables of numbers",
     "worst table",
     "sure cells",
-    "cells",
-    "floored",
+    "cells (floored)",
     "below uniform by 1 (2) errors",
     "CPU s a set",
 ]

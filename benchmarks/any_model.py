@@ -8,10 +8,10 @@ relative regret is
 
 0 is as good as all rows, 1 as good as uniform rows. It is cut to [-1, 2]. Where uniform rows come
 within `FLOOR` of all rows, or above them, the denominator is `FLOOR`: order is kept, but the number
-says little; the table counts such cells, and has the mean over "sure" cells, where the loss of
-uniform rows exceeds two of its standard errors over seeds and the floor. "below uniform" counts the
-cells whose paired difference to uniform rows is below zero by more than one (two) of its standard
-errors; "uniform rows, drawn again" shows what chance does to every column.
+says little; the table counts such cells in brackets, and has the mean over "sure" cells, where the
+loss of uniform rows exceeds two of its standard errors over seeds and the floor. "below uniform"
+counts the cells whose paired difference to uniform rows is below zero by more than one (two) of its
+standard errors; "uniform rows, drawn again" shows what chance does to every column.
 
 All models get the same encoded columns (`_tables.py`), by an encoder fitted on the training part.
 "All rows" are at most 10,000, so that every model can be trained on them. Weights are handed over
