@@ -58,7 +58,8 @@ def main() -> None:
             scores.setdefault((name, "learnt", "own predictor"), []).append(
                 own.score(X_test, table.y_test)
             )
-            chosen = SensitivityCoreset(args.m, random_state=seed).fit_distill(X, y)
+            chosen = SensitivityCoreset(args.m, sampling="systematic", random_state=seed)
+            chosen = chosen.fit_distill(X, y)
             some = np.random.default_rng(seed).choice(len(X), args.m, replace=False)
             sets = {
                 "learnt": (own.distilled_.X, own.distilled_.y, None),

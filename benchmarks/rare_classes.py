@@ -101,7 +101,7 @@ def coreset(**options: Any) -> Callable[..., DistilledData]:
 CHOOSERS: dict[str, Callable[..., DistilledData]] = {
     "stratified uniform rows": drawn(None),
     "a quarter positive": drawn(0.25),
-    "coreset, loss kmeans": coreset(),
+    "coreset, loss kmeans": coreset(sampling="systematic"),
     "coreset, loss cross_entropy": coreset(loss="cross_entropy"),
     "coreset, loss kernel_ridge": coreset(loss="kernel_ridge"),
 }

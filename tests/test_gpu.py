@@ -180,6 +180,19 @@ def test_networks_of_an_evaluation_score_as_on_the_cpu(digits):
     assert there.mean() == pytest.approx(here.mean(), abs=0.05)
 
 
+@pytest.mark.parametrize("numbers", [False, True])
+def test_medoids_are_those_of_the_cpu(numbers):
+    X, y = load_digits(return_X_y=True)
+    y = y.astype(float) if numbers else y
+    sets = [
+        SensitivityCoreset(100, sampling="medoids", device=device, random_state=0).fit(X, y)
+        for device in ("cpu", "cuda")
+    ]
+    here, there = (set(coreset.indices_.tolist()) for coreset in sets)
+    assert len(here & there) >= 95
+    assert sets[1].distilled_.sample_weight.sum() == len(X)
+
+
 def test_convolutional_features_are_those_of_the_cpu(digits):
     X, X_test, _, _ = digits
     features = ConvFeatures(IMAGE, 16, patch_size=3, device="cuda", random_state=0).fit(X)
