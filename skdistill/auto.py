@@ -49,13 +49,13 @@ class AutoDistiller(BaseDistiller):
         Number of rows; a float in (0, 1) is a share of the distinct rows of positive weight. More
         rows than there are gives a UserWarning and all rows.
 
-    candidates : "auto" or list of (distiller, bool), default="auto"
+    candidates : {"auto", "rows"} or list of (distiller, bool), default="auto"
         What is tried: distillers, each with whether its weights are used. Their `n_samples` is set.
         "auto" tries uniform rows, coresets, and rows nearest to the centres of clusters: in scaled
         columns or beside the leaves of a forest, with classes in proportion, by square roots or in
         equal shares, without the rows that a forest takes for wrong, or with its predictions in
-        place of noisy numbers; for nearest neighbours learnt rows too. Uniform rows are always
-        among them.
+        place of noisy numbers; for nearest neighbours learnt rows too. "rows" tries those of them
+        that hand out rows of yours with their own target. Uniform rows are always among them.
 
     scoring : str or callable, default=None
         Score that decides, as in scikit-learn: for rare classes take "balanced_accuracy" or
@@ -190,7 +190,7 @@ callable, default="rbf"
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseDistiller._parameter_constraints,
-        "candidates": [StrOptions({"auto"}), list, tuple],
+        "candidates": [StrOptions({"auto", "rows"}), list, tuple],
         "scoring": [str, callable, None],
         "estimator": [HasMethods(["fit", "predict"]), None],
         "use_weights": [StrOptions({"auto"}), Options(bool, {False})],
@@ -344,7 +344,8 @@ callable, default="rbf"
                 objective="nearest_neighbors", max_iter=LEARNING_STEPS, device=self.device
             )
             learnt = [Given(prototypes, False, "learnt prototypes")]
-        default = default_candidates(data.target.kind, part, learnt)
+        own_rows = isinstance(self.candidates, str) and self.candidates == "rows"
+        default = default_candidates(data.target.kind, part, learnt, own_rows=own_rows)
         if isinstance(self.candidates, str):
             return default
         return [default[0], *(Given(distiller, use) for distiller, use in self.candidates)]
@@ -362,7 +363,7 @@ callable, default="rbf"
         )
         if not right:
             raise ValueError(
-                f"candidates={self.candidates!r} must be 'auto' or a list of pairs, each a "
+                f"candidates={self.candidates!r} must be 'auto', 'rows' or a list of pairs, each a "
                 "distiller and whether its weights are used: [(SensitivityCoreset(), True)]."
             )
 

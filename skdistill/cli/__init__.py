@@ -1,19 +1,19 @@
 """Reduce a table to a few weighted rows, from the command line.
 
-``python -m skdistill SOURCE`` splits a table, chooses a small set of its training rows, and shows
-what the set is worth: one estimator trained on all rows, on the small set and on as many uniform
-rows. ``-o`` writes the small set, ``--picture`` draws it. ``--stream`` reads a file larger than
-memory.
+``python -m skdistill SOURCE`` splits a table, finds the training rows that train an estimator best,
+and shows what they are worth: the estimator trained on all rows, on the small set and on as many
+uniform rows. ``-o`` writes the small set, ``--picture`` draws it. ``--stream`` reads a file larger
+than memory.
 
     python -m skdistill digits
     python -m skdistill digits --method distill -n 20
-    python -m skdistill houses.csv --target price -n 500 -o small.csv --picture small.png
+    python -m skdistill houses.csv --target price -n 500 --estimator boosting -o small.csv
     python -m skdistill clicks.parquet --target bought -n 5000 -o small.parquet --stream
 
 The same from Python:
 
 >>> from skdistill.cli import main
->>> main(["diabetes", "-n", "100"])  # doctest: +ELLIPSIS
+>>> main(["diabetes", "-n", "100", "--method", "coreset"])  # doctest: +ELLIPSIS
 diabetes: 442 rows, 10 columns; target progression: 214 numbers, regression
 ...
 0

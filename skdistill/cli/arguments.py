@@ -7,8 +7,8 @@ import sys
 from typing import NoReturn
 
 from ..coreset import LOSSES
-from .compare import ESTIMATORS
-from .job import DEFAULT_ROWS
+from .estimators import ESTIMATORS
+from .job import DEFAULT_ROWS, TEST_SIZE
 from .methods import METHODS
 from .table import EMBEDDED, FORMATS
 
@@ -52,6 +52,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="columns that are no features, such as a name or number of the row: a,b; repeatable",
     )
     add(
+        "--weight",
+        metavar="COLUMN",
+        help="what each row counts for (default: a column named sample_weight, or a last one named"
+        " weight, as -o writes it; none: no column)",
+    )
+    add(
         "--task",
         choices=("auto", "classification", "regression"),
         default="auto",
@@ -65,7 +71,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="rows of the small set, or a share of the training rows, 1%% or 0.01"
         f" (default: {DEFAULT_ROWS}, or half of so few rows)",
     )
-    add("--method", choices=tuple(METHODS), default="coreset", help="choose rows, or learn them")
+    add(
+        "--method",
+        choices=tuple(METHODS),
+        help="auto tries several kinds of rows and keeps the one that trains the estimator best,"
+        " coreset chooses rows by one rule, distill learns them (default: auto, or coreset with"
+        " --loss)",
+    )
     add("--loss", choices=LOSSES, help="what rows are important for (default: the method's own)")
     add(
         "-o",
@@ -77,16 +89,24 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--estimator",
         choices=ESTIMATORS,
-        help="what to train for the comparison (default: logistic for classes, ridge for numbers;"
+        help="what the small set is to train (default: logistic for classes, ridge for numbers;"
         " for learnt rows krr, on the small set their own predictor)",
+    )
+    add(
+        "--scoring",
+        metavar="NAME",
+        help="score of scikit-learn to judge by, such as roc_auc or neg_root_mean_squared_error"
+        " (default: accuracy or R2)",
     )
     add(
         "--test-size",
         type=_share,
-        default=0.25,
         metavar="SHARE",
-        help="share of the rows to test on (default: 0.25)",
+        help=f"share of the rows to test on (default: {TEST_SIZE}); 0 keeps all rows to choose from"
+        " and compares nothing",
     )
+    add("--test-out", metavar="FILE", help="write the test rows too")
+    add("--no-compare", action="store_true", help="make and write the small set, and stop there")
     add(
         "--stream",
         action="store_true",
@@ -121,11 +141,11 @@ def _budget(text: str) -> int | float:
 
 
 def _share(text: str) -> float:
-    """Parse a number between 0 and 1, both excluded."""
+    """Parse a number between 0, which may be, and 1, which may not."""
     try:
         number = float(text)
     except ValueError:
-        number = 0.0
-    if not 0 < number < 1:
+        number = 1.0
+    if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
     return number

@@ -1,4 +1,4 @@
-"""One run of the command line: read, split, reduce, compare, write, draw."""
+"""One run of the command line: read, split, reduce, write, compare, draw."""
 
 from __future__ import annotations
 
@@ -9,21 +9,33 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
-from sklearn.utils import _safe_indexing
 
-from .compare import MAX_ROWS_KERNEL_RIDGE, Contender, compare, make_estimator
-from .learnt import learn_rows
-from .methods import METHODS
-from .preprocess import make_preprocessor
+from ..meta import DistilledClassifier, DistilledRegressor
+from .compare import MAX_ROWS_KERNEL_RIDGE, Contender, Rows, compare
+from .estimators import make_estimator
+from .features import Features, encode
+from .methods import METHODS, Wish
 from .reading import read_table
-from .report import describe_small_set, describe_table, draw, footnote, format_table, say
-from .table import InputError
+from .report import (
+    describe_candidates,
+    describe_classes,
+    describe_small_set,
+    describe_table,
+    draw,
+    footnote,
+    format_table,
+    say,
+)
+from .scores import check_scores, make_scores, score_all
+from .table import InputError, Table
 from .task import check_target, guess_task, split_rows
 from .writing import check_output, encoding_note, output_format, write_learnt, write_rows
 
 DEFAULT_ROWS = 200
+TEST_SIZE = 0.25
 
 
 def run(options: argparse.Namespace) -> None:
@@ -39,77 +51,134 @@ def run(options: argparse.Namespace) -> None:
     InputError
         If the input, the options or the output cannot be worked with.
     """
-    check_output(options.output, "-o", options.source)
+    for path, option in ((options.output, "-o"), (options.test_out, "--test-out")):
+        check_output(path, option, options.source)
+    test_size = _check_test_size(options)
     _check_picture(options.picture, options.source)
-    table = read_table(options.source, options.target, tuple(options.drop))
-    if options.output:
-        output_format(options.output, table)
+    table = read_table(options.source, options.target, tuple(options.drop), options.weight)
+    for path, option in ((options.output, "-o"), (options.test_out, "--test-out")):
+        if path:
+            output_format(path, table, option)
     task = guess_task(table.y) if options.task == "auto" else options.task
     y, labels = check_target(table, task)
-    train, test = split_rows(y, task, options.test_size, options.seed)
-    X_train, X_test = _safe_indexing(table.X, train), _safe_indexing(table.X, test)
+    train, test = split_rows(y, task, test_size, options.seed)
     m = _check_budget(options.n_samples, len(train), labels, table.target)
-    estimator_name = _check_names(options, task)
-    method = METHODS[options.method]
-    preprocessor, encoded = make_preprocessor(
-        X_train, share_scale=table.is_images, scaled=not method.learns
-    )
+    method_name, estimator_name = _check_names(options, task)
+    method = METHODS[method_name]
+    estimator = make_estimator(estimator_name, task, m, options.seed)
+    scores = make_scores(task, 0 if labels is None else len(labels), options.scoring)
+    check_scores(scores, options.scoring, y)
     say(describe_table(table, task, labels))
-    say(f"features: {encoded}")
+    features = encode(table, train, test)
+    say(f"features: {features.description}")
 
     import_module("torch")  # now, so that the seconds below are those of the method
-    distiller = method.make(m, options.loss, preprocessor, task, options.seed)
+    wish = Wish(m, task, options.seed, options.loss, estimator, options.scoring or _plain(task))
+    weights = None if table.weight is None else table.weight[train]
     start = perf_counter()
-    names = None
-    with warnings.catch_warnings():  # what follows says the same in the output
-        warnings.filterwarnings("ignore", ".*distinct rows of positive weight", UserWarning)
-        if method.learns:
-            model, X_train, X_test, preprocessor, names = learn_rows(
-                distiller, preprocessor, table, task, (X_train, y[train]), X_test
-            )
-            distiller = model.distiller_
-            small = distiller.distilled_
-        else:
-            small = distiller.fit_distill(X_train, y[train])
+    fitted = _fit(method.make(wish), method.learns, task, (features.train, y[train], weights))
+    distiller = fitted.distiller_ if method.learns else fitted
+    small = distiller.distilled_
     seconds = perf_counter() - start
     say(describe_small_set(small, distiller, len(train), seconds))
-    wrote = ""
-    if options.output:  # first of all: whatever comes after it, this work is done
-        if names is None:
-            chosen = train[small.indices]
-            column = write_rows(table, chosen, small.sample_weight, options.output, classes=labels)
-            what = f"{len(chosen):,} rows"
-        else:
-            column = write_learnt(table, small, names, options.output)
-            what = f"{len(small):,} learnt rows, {encoding_note(table, names)}"
-        wrote = f"{options.output} is written"
-        say(f"wrote {options.output}: {what}, weights in {column!r}")
+    if labels is not None:
+        say(describe_classes(labels, small.y, y[train]))
+    say(describe_candidates(distiller, estimator_name, next(iter(scores))), end="")
+    wrote = _write(options, table, small, train, test, labels, features)
+    if options.no_compare or not len(test):
+        return
     say("")
     with _keeping(wrote):
-        weights = None if estimator_name == "knn" else small.sample_weight
+        score_name = next(iter(scores))
+        takes_weights = estimator_name != "knn"
+        held_out = (features.test, y[test], None if table.weight is None else table.weight[test])
         own = method.learns and estimator_name == "krr"
-        contender: tuple | Contender = (small.X, small.y, weights)
+        contender: Rows | Contender = (
+            small.X,
+            small.y,
+            small.sample_weight if takes_weights else None,
+        )
         if own:
-            score = model.score(X_test, y[test])
-            contender = Contender("small set", len(small), [score], [seconds])
+            found = score_all(scores, fitted, held_out)
+            contender = Contender("small set", len(small), [found], [seconds])
         contenders = compare(
-            make_estimator(estimator_name, task, len(small), options.seed),
-            preprocessor,
-            task,
-            (X_train, y[train]),
+            estimator,
+            scores,
+            (features.train, y[train], weights if takes_weights else None),
             contender,
-            (X_test, y[test]),
+            held_out,
             max_rows=MAX_ROWS_KERNEL_RIDGE if estimator_name == "krr" else None,
             seed=options.seed,
         )
-        score_name = "accuracy" if task == "classification" else "R2"
-        say(format_table(contenders, estimator_name, score_name))
+        say(format_table(contenders, estimator_name))
         say(footnote(estimator_name, len(test), len(train), own=own))
         if options.picture:
             what = f"{score_name} of {estimator_name} on {len(test):,} test rows"
-            data = (X_train, y[train])
-            draw(options.picture, table, small, *data, labels, preprocessor, contenders, what)
+            data = (features.train, y[train])
+            draw(options.picture, table, small, *data, labels, contenders, score_name, what)
             say(f"drew {options.picture}")
+
+
+def _fit(distiller: Any, learns: bool, task: str, rows: Rows) -> Any:
+    """Return the fitted distiller, or of learnt rows the predictor that they are for."""
+    if learns:
+        meta = DistilledClassifier if task == "classification" else DistilledRegressor
+        distiller = meta(distiller=distiller)
+    X, y, weights = rows
+    with warnings.catch_warnings():  # what follows says the same in the output
+        warnings.filterwarnings("ignore", ".*distinct rows of positive weight", UserWarning)
+        try:
+            return distiller.fit(X, y, sample_weight=weights)
+        except ValueError as error:
+            if "Every candidate failed" not in str(error):
+                raise
+            raise InputError(str(error)) from error
+
+
+def _write(
+    options: argparse.Namespace,
+    table: Table,
+    small: Any,
+    train: np.ndarray,
+    test: np.ndarray,
+    labels: np.ndarray | None,
+    features: Features,
+) -> str:
+    """Write the files that were asked for, and return what to say of them later."""
+    wrote = []
+    if options.output:  # first of all: whatever comes after it, this work is done
+        if small.indices is not None:
+            chosen = train[small.indices]
+            column = write_rows(table, chosen, small.sample_weight, options.output, labels)
+            what = f"{len(chosen):,} rows"
+        else:
+            y = small.y if labels is None else labels[small.y]
+            X = features.in_units(small.X)
+            column = write_learnt(table, small, X, y, labels, features.names, options.output)
+            what = f"{len(small):,} learnt rows, {encoding_note(table, features.names)}"
+        say(f"wrote {options.output}: {what}, weights in {column!r}")
+        wrote.append(options.output)
+    if options.test_out:
+        write_rows(table, test, None, options.test_out, labels, option="--test-out")
+        say(f"wrote {options.test_out}: the {len(test):,} test rows")
+        wrote.append(options.test_out)
+    return f"{' and '.join(wrote)} is written" if wrote else ""
+
+
+def _plain(task: str) -> str:
+    return "accuracy" if task == "classification" else "r2"
+
+
+def _check_test_size(options: argparse.Namespace) -> float:
+    """Return the share of the rows to test on; 0 where nothing is done with them."""
+    size = options.test_size
+    if size is None:
+        size = 0.0 if options.no_compare and not options.test_out else TEST_SIZE
+    if not size and options.test_out:
+        raise InputError("--test-out has no rows to write with --test-size 0; give a share")
+    if options.picture and (options.no_compare or not size):
+        raise InputError("--picture shows a comparison; leave out --no-compare and --test-size 0")
+    return size
 
 
 @contextmanager
@@ -147,23 +216,24 @@ def _check_budget(
     return n
 
 
-def _check_names(options: argparse.Namespace, task: str) -> str:
-    """Return the name of the estimator; refuse names that do not go with the task."""
-    method = METHODS[options.method]
+def _check_names(options: argparse.Namespace, task: str) -> tuple[str, str]:
+    """Return the names of method and estimator; refuse those that do not go with the task."""
+    name = options.method or ("coreset" if options.loss else "auto")
+    method = METHODS[name]
     if options.loss is not None and options.loss not in method.losses:
+        losses = " or ".join(method.losses)
         raise InputError(
-            f"--loss {options.loss} is not for --method {options.method}; take"
-            f" {' or '.join(method.losses)}"
+            f"--loss {options.loss} is not for --method {name}; take {losses or '--method coreset'}"
         )
     default = "logistic" if task == "classification" else "ridge"
-    name = options.estimator or ("krr" if method.learns else default)
-    if task == "regression" and name == "logistic":
+    estimator = options.estimator or ("krr" if method.learns else default)
+    if task == "regression" and estimator == "logistic":
         raise InputError(
             "--estimator logistic is for classes; take ridge, or --task classification"
         )
     if task == "regression" and options.loss == "cross_entropy":
         raise InputError("--loss cross_entropy is for classes; take squared_error")
-    return name
+    return name, estimator
 
 
 def _check_picture(path: str | None, source: str) -> None:

@@ -6,8 +6,48 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sklearn.preprocessing import FunctionTransformer
+
+from ..auto import AutoDistiller
 from ..coreset import LOSSES, SensitivityCoreset
 from ..distiller import DatasetDistiller
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a small set is to be like.
+
+    Attributes
+    ----------
+    n_samples : int
+        Rows of it.
+
+    task : {"classification", "regression"}
+        What the target is.
+
+    seed : int
+        Decides every random choice.
+
+    loss : str or None
+        As given by ``--loss``; None takes the default of the class.
+
+    estimator : estimator or None
+        What is to be trained on it.
+
+    scoring : str or None
+        What the estimator is judged by.
+
+    preprocessor : "auto" or None
+        Makes numbers of the rows, where they are not encoded yet.
+    """
+
+    n_samples: int
+    task: str
+    seed: int
+    loss: str | None = None
+    estimator: Any = None
+    scoring: str | None = None
+    preprocessor: Any = None
 
 
 @dataclass(frozen=True)
@@ -17,7 +57,7 @@ class Method:
     Attributes
     ----------
     make : callable
-        Rows, loss or None, preprocessor, task and seed -> a distiller that is not fitted.
+        Wish -> a distiller that is not fitted.
 
     losses : tuple of str
         What ``--loss`` may be.
@@ -26,32 +66,41 @@ class Method:
         Whether rows are learnt, in the encoded columns, rather than chosen from the table.
     """
 
-    make: Callable[[int, str | None, Any, str, int], Any]
-    losses: tuple[str, ...]
+    make: Callable[[Wish], Any]
+    losses: tuple[str, ...] = ()
     learns: bool = False
 
 
-def make_coreset(
-    n_samples: int, loss: str | None, preprocessor: Any, task: str, seed: int
-) -> SensitivityCoreset:
+def make_auto(wish: Wish) -> AutoDistiller:
+    """Return a distiller that tries several kinds of rows on the estimator, not fitted.
+
+    Parameters
+    ----------
+    wish : Wish
+        What the set is to be like.
+
+    Returns
+    -------
+    AutoDistiller
+        Hands out rows of the table, as they are.
+    """
+    return AutoDistiller(
+        wish.n_samples,
+        candidates="rows",
+        estimator=wish.estimator,
+        scoring=wish.scoring,
+        target_type=wish.task,
+        random_state=wish.seed,
+    )
+
+
+def make_coreset(wish: Wish) -> SensitivityCoreset:
     """Return a coreset that is not fitted.
 
     Parameters
     ----------
-    n_samples : int
-        Rows to choose.
-
-    loss : str or None
-        A loss by name; None takes the default of the class.
-
-    preprocessor : transformer
-        Makes the features that the rows are judged by.
-
-    task : {"classification", "regression"}
-        What the target is.
-
-    seed : int
-        Decides the draw.
+    wish : Wish
+        What the set is to be like.
 
     Returns
     -------
@@ -59,32 +108,21 @@ def make_coreset(
         Not fitted.
     """
     coreset = SensitivityCoreset(
-        n_samples, preprocessor=preprocessor, target_type=task, random_state=seed
+        wish.n_samples,
+        preprocessor=wish.preprocessor or FunctionTransformer(),  # rows have their units already
+        target_type=wish.task,
+        random_state=wish.seed,
     )
-    return coreset if loss is None else coreset.set_params(loss=loss)
+    return coreset if wish.loss is None else coreset.set_params(loss=wish.loss)
 
 
-def make_distiller(
-    n_samples: int, loss: str | None, preprocessor: Any, task: str, seed: int
-) -> DatasetDistiller:
-    """Return a distiller that is not fitted.
+def make_distiller(wish: Wish) -> DatasetDistiller:
+    """Return a distiller of learnt rows, not fitted.
 
     Parameters
     ----------
-    n_samples : int
-        Rows to learn.
-
-    loss : str or None
-        What draws rows into the batches; None takes the default of the class.
-
-    preprocessor : None
-        Not used: the distiller is fitted to encoded rows, which it scales itself.
-
-    task : {"classification", "regression"}
-        What the target is.
-
-    seed : int
-        Decides the start, the held-out rows and the batches.
+    wish : Wish
+        What the set is to be like; the loss is that by which rows are drawn into the batches.
 
     Returns
     -------
@@ -92,14 +130,15 @@ def make_distiller(
         Not fitted.
     """
     return DatasetDistiller(
-        n_samples,
-        batch_loss="auto" if loss is None else loss,
-        target_type=task,
-        random_state=seed,
+        wish.n_samples,
+        batch_loss="auto" if wish.loss is None else wish.loss,
+        target_type=wish.task,
+        random_state=wish.seed,
     )
 
 
 METHODS = {
+    "auto": Method(make_auto),
     "coreset": Method(make_coreset, LOSSES),
     "distill": Method(make_distiller, ("cross_entropy", "squared_error"), learns=True),
 }

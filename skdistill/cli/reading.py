@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
 import warnings
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_diabetes, load_digits
 
+from ..data import DistilledData
 from ..data.archive import Archive, open_regular
 from .table import (
     EMBEDDED,
@@ -28,13 +30,20 @@ from .table import (
     import_pandas,
 )
 
+NO_WEIGHT = "none"
+_NAME_OF_ROW_NUMBERS = re.compile(r"unnamed: 0|index|idx|row|(.*[ _])?(id|no|nr|row_?(number|id))")
 TARGET_NAMES = ("target", "label", "class", "y")
 # A small file that calls for a lot of memory was made for that.
 MAX_UNPACKED = 2**30  # bytes that an npz file may always take,
 MAX_RATIO = 100  # and more only up to so many times its size
 
 
-def read_table(source: str, target: str | None = None, drop: tuple[str, ...] = ()) -> Table:
+def read_table(
+    source: str,
+    target: str | None = None,
+    drop: tuple[str, ...] = (),
+    weight: str | None = None,
+) -> Table:
     """Read an embedded table by its name, or a csv, tsv, parquet or npz file.
 
     Parameters
@@ -49,6 +58,10 @@ def read_table(source: str, target: str | None = None, drop: tuple[str, ...] = (
     drop : tuple of str, default=()
         Columns that are no features. They are written with the others all the same.
 
+    weight : str, default=None
+        Column (npz: array) of weights. None takes one named sample_weight, or a last one named
+        weight, as this package writes it; "none" takes no column.
+
     Returns
     -------
     Table
@@ -60,21 +73,41 @@ def read_table(source: str, target: str | None = None, drop: tuple[str, ...] = (
         If there is no such file, format or column, or the table cannot be learnt from.
     """
     if source in EMBEDDED and not os.path.exists(source):
-        if target is not None or drop:
-            raise InputError(f"--target and --drop are for files; {source} is embedded")
+        if target is not None or drop or weight:
+            raise InputError(f"--target, --drop and --weight are for files; {source} is embedded")
         return _load_embedded(source)
     path = Path(source)
     _check_file(path)
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise InputError(f"{source!r} must end in one of {', '.join(FORMATS)}")
-    table = _read_npz(path, target) if suffix == ".npz" else _read_frame(path, suffix, target, drop)
+    if suffix == ".npz":
+        table = _read_npz(path, target, drop, weight)
+    else:
+        table = _read_frame(path, suffix, target, drop, weight)
     if table.X.shape[0] == 0:
         raise InputError(f"{source!r} is empty: it has no rows")
     if table.X.shape[1] == 0:
         raise InputError(f"{source!r} has no column besides the target {table.target!r}")
     check_target_values(table)
+    if table.weight is not None:
+        _check_weights(table)
     return table
+
+
+def _check_weights(table: Table) -> None:
+    """Refuse weights that are no numbers, negative or all zero."""
+    values = np.asarray(table.weight)
+    right = values.dtype.kind in "fiub" and values.shape == table.y.shape
+    if right:
+        values = values.astype(np.float64)
+        right = bool(np.isfinite(values).all() and values.min() >= 0 and values.max() > 0)
+    if not right:
+        raise InputError(
+            f"the weights in {table.weight_name!r} must be a number of at least 0 in each row;"
+            " leave them out with --weight none"
+        )
+    table.weight = values
 
 
 def _check_file(path: Path) -> None:
@@ -104,9 +137,13 @@ def _load_embedded(name: str) -> Table:
     )
 
 
-def _read_npz(path: Path, target: str | None) -> Table:
+def _read_npz(path: Path, target: str | None, drop: tuple[str, ...], weight: str | None) -> Table:
     """Read the arrays X and y (or the array named by `target`) of an npz file."""
-    keys, name, arrays = reading(path, lambda: _load_arrays(path, target))
+    keys, name, arrays = reading(path, lambda: _load_arrays(path, target, weight))
+    if "specs" in keys and "X" not in keys:
+        return _read_small_set(path, target, drop, weight)
+    if drop:
+        raise InputError("--drop is for files of named columns; X of an npz file has none")
     if "X" not in arrays:
         raise InputError(f"{str(path)!r} has no array X; it holds {', '.join(keys) or 'nothing'}")
     if name not in arrays or name == "X":
@@ -125,6 +162,9 @@ def _read_npz(path: Path, target: str | None) -> Table:
         raise InputError(f"X in {str(path)!r} holds infinity; replace it by NaN or a number")
     names = arrays.get("feature_names")
     known = names is not None and names.shape == X.shape[1:]
+    weight_name = _weight_array(keys, weight)
+    if weight_name is not None and weight_name not in arrays:
+        raise InputError(f"{str(path)!r} has no array {weight_name!r}; it holds {', '.join(keys)}")
     return Table(
         str(path),
         X.reshape(len(X), math.prod(X.shape[1:])),
@@ -134,24 +174,56 @@ def _read_npz(path: Path, target: str | None) -> Table:
         row_shape=X.shape[1:],
         path=path,
         feature_names=[str(column) for column in names] if known else None,
+        weight=None if weight_name is None else arrays[weight_name],
+        weight_name=weight_name,
+        notes=[] if weight_name is None or weight else [_weights_told(weight_name)],
     )
 
 
-def _load_arrays(path: Path, target: str | None) -> tuple[list[str], str, dict[str, np.ndarray]]:
+def _weight_array(keys: list[str], weight: str | None) -> str | None:
+    """Return the name of the array of weights, if there is one."""
+    if weight is not None:
+        return None if weight == NO_WEIGHT else weight
+    return "sample_weight" if "sample_weight" in keys else None
+
+
+def _load_arrays(
+    path: Path, target: str | None, weight: str | None
+) -> tuple[list[str], str, dict[str, np.ndarray]]:
     """Load the arrays of an npz file that make a table, and name the others; no pickles."""
     with open_regular(path) as stream:
         archive = Archive(stream)
         keys = archive.names
         candidates = [key for key in keys if key.lower() in TARGET_NAMES]
         name = target or ("y" if "y" in keys else next(iter(candidates), "y"))
-        wanted = [key for key in ("X", name, "feature_names") if key in keys]
+        used = ("X", name, "feature_names", _weight_array(keys, weight))
+        wanted = [key for key in used if key in keys]
         size, packed = sum(archive.header(key).nbytes for key in wanted), path.stat().st_size
         if size > max(MAX_UNPACKED, MAX_RATIO * packed):
             raise ValueError(f"{packed:,} bytes would become {size:,}; save it without compression")
         return keys, name, {key: archive.read(key) for key in wanted}
 
 
-def _read_frame(path: Path, suffix: str, target: str | None, drop: tuple[str, ...]) -> Table:
+def _read_small_set(
+    path: Path, target: str | None, drop: tuple[str, ...], weight: str | None
+) -> Table:
+    """Read a small set of columns of any kind, as `DistilledData.save` writes it."""
+    import_pandas("reading tables")
+    small = reading(path, lambda: DistilledData.load(path))
+    if not hasattr(small.X, "columns") or small.y is None or np.ndim(small.y) != 1:
+        raise InputError(f"{str(path)!r} holds no table with one target")
+    y_name, weight_name = "y", "sample_weight"
+    while y_name in small.X.columns or weight_name in small.X.columns:
+        y_name, weight_name = f"{y_name}_", f"{weight_name}_"
+    frame = small.to_pandas(y_name=y_name, weight_name=weight_name)
+    if weight is None and weight_name != "sample_weight":
+        weight = weight_name
+    return _table_of_frame(path, frame, ".npz", target or y_name, drop, weight)
+
+
+def _read_frame(
+    path: Path, suffix: str, target: str | None, drop: tuple[str, ...], weight: str | None
+) -> Table:
     """Read a csv, tsv or parquet file through pandas."""
     pd = import_pandas(f"reading {suffix} files")
     separator = ","
@@ -160,17 +232,34 @@ def _read_frame(path: Path, suffix: str, target: str | None, drop: tuple[str, ..
     else:
         separator = reading(path, lambda: find_separator(path, TEXT_SEPARATORS[suffix]))
         frame = reading(path, lambda: _read_text(path, separator))
+    table = _table_of_frame(path, frame, suffix, target, drop, weight)
+    if suffix != ".parquet":
+        table.separator = separator
+        column = _with_classes_of_missing_marks(path, separator, table.frame[table.target])
+        table.frame[table.target] = column
+        table.y = column_values(column)
+    return table
+
+
+def _table_of_frame(
+    path: Path,
+    frame: Any,
+    suffix: str,
+    target: str | None,
+    drop: tuple[str, ...],
+    weight: str | None,
+) -> Table:
+    """Tell target, weights and features of a DataFrame."""
     frame.columns = [str(column) for column in frame.columns]
     columns = list(frame.columns)
     drop = listed_columns(drop, columns)
-    target, note = choose_target(path, columns, target, drop)
-    if suffix != ".parquet":
-        if _are_row_numbers(frame) and columns[0] not in (target, *drop):
-            drop = (*drop, columns[0])
-            told = "the unnamed first column holds row numbers and is no feature"
-            note = f"{note}; {told}" if note else told
-        frame[target] = _with_classes_of_missing_marks(path, separator, frame[target])
-    X = frame.drop(columns=[target, *drop])
+    weight, notes = choose_weight(path, columns, target, drop, weight)
+    apart = [] if weight is None else [weight]
+    target, note = choose_target(path, columns, target, drop, apart)
+    numbers = [name for name in columns if name not in (target, weight, *drop)]
+    numbers = [name for name in numbers if _are_row_numbers(frame[name])]
+    notes += [f"the column {name!r} numbers the rows and is no feature" for name in numbers]
+    X = frame.drop(columns=[target, *apart, *drop, *numbers])
     return Table(
         str(path),
         X,
@@ -181,7 +270,9 @@ def _read_frame(path: Path, suffix: str, target: str | None, drop: tuple[str, ..
         row_shape=X.shape[1:],
         frame=frame,
         path=path,
-        separator=separator,
+        weight=None if weight is None else column_values(frame[weight]),
+        weight_name=weight,
+        notes=notes,
     )
 
 
@@ -212,12 +303,12 @@ def _read_text(path: Path, separator: str) -> Any:
     return cells.iloc[:, : len(names)].set_axis(names, axis=1)  # rows that end in a separator
 
 
-def _are_row_numbers(frame: Any) -> bool:
-    """Whether the first column is that which `DataFrame.to_csv` writes of the index."""
-    first = frame.iloc[:, 0]
-    if str(frame.columns[0]) != "Unnamed: 0" or first.dtype.kind not in "iu" or len(first) < 2:
+def _are_row_numbers(column: Any) -> bool:
+    """Whether a column counts the rows, and has the name that such columns have."""
+    if not _NAME_OF_ROW_NUMBERS.fullmatch(str(column.name).strip().lower()):
         return False
-    return bool((np.diff(first.to_numpy()) == 1).all())
+    values = column.to_numpy()
+    return values.dtype.kind in "iu" and len(values) > 1 and bool((np.diff(values) == 1).all())
 
 
 def _with_classes_of_missing_marks(path: Path, separator: str, column: Any) -> Any:
@@ -245,25 +336,62 @@ def listed_columns(drop: Sequence[str], columns: list[str]) -> tuple[str, ...]:
     return tuple(listed)
 
 
+def choose_weight(
+    path: Path,
+    columns: list[str],
+    target: str | None,
+    drop: tuple[str, ...],
+    weight: str | None,
+) -> tuple[str | None, list[str]]:
+    """Return the column of weights, if there is one, and why it is that one if nobody said so."""
+    if weight == NO_WEIGHT and weight not in columns:
+        return None, []
+    if weight is not None:
+        _check_known(path, columns, weight)
+        return weight, []
+    last = columns[-1:] if len(columns) > 2 and columns[-1] == "weight" else []
+    found = [name for name in ["sample_weight", *last] if name in columns]
+    found = [name for name in found if name != target and name not in drop]
+    if not found:
+        return None, []
+    return found[0], [_weights_told(found[0])]
+
+
+def _weights_told(name: str) -> str:
+    return f"weights are in {name!r}, by its name (--weight none takes none)"
+
+
+def _check_known(path: Path, columns: list[str], *names: str | None) -> None:
+    """Refuse columns that are not there."""
+    unknown = [name for name in names if name is not None and name not in columns]
+    if unknown:
+        shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
+        told = ", ".join(map(repr, unknown))
+        raise InputError(f"{str(path)!r} has no column {told}; its columns are {shown}")
+
+
 def choose_target(
-    path: Path, columns: list[str], target: str | None, drop: tuple[str, ...]
+    path: Path,
+    columns: list[str],
+    target: str | None,
+    drop: tuple[str, ...],
+    apart: Sequence[str] = (),
 ) -> tuple[str, str]:
     """Return the column to predict, and why it is that one if nobody has said so."""
     if not columns:
         raise InputError(f"{str(path)!r} is empty: it has no columns")
-    unknown = [column for column in (target, *drop) if column and column not in columns]
-    if unknown:
-        shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
-        names = ", ".join(map(repr, unknown))
-        raise InputError(f"{str(path)!r} has no column {names}; its columns are {shown}")
+    _check_known(path, columns, target, *drop)
     note = ""
     if target is None:
+        columns = [column for column in columns if column not in (*apart, *drop)] or columns
         lower = [column.lower() for column in columns]
         named = [name for name in TARGET_NAMES if name in lower]
         target = columns[lower.index(named[0])] if named else columns[-1]
         note = f"the column named {target}" if named else "the last column"
     if target in drop:
         raise InputError(f"the target {target!r} cannot be dropped")
+    if target in apart:
+        raise InputError(f"the target {target!r} cannot be the column of weights too")
     return target, note
 
 

@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 
 from .._files import replacing
+from ..data import DistilledData
 from ..inspection import DistilledDataDisplay
 from .compare import MAX_ROWS_KERNEL_RIDGE, Contender
 from .table import InputError, Table
+
+CANDIDATES_SHOWN = 5
+CLASSES_SHOWN = 12
 
 
 def say(text: str, end: str = "\n") -> None:
@@ -67,10 +71,11 @@ def describe_table(table: Table, task: str, labels: np.ndarray | None) -> str:
     values = labels if labels is not None else np.unique(table.y)
     kind = "classes" if labels is not None else "numbers"
     note = f" ({table.target_note})" if table.target_note else ""
-    return (
+    first = (
         f"{table.name}: {len(table.y):,} rows, {n_columns:,} column{'s' * (n_columns > 1)}; target"
         f" {table.target}{note}: {len(values):,} {kind}, {task}"
     )
+    return "\n".join([first, *(f"note: {told}" for told in table.notes)])
 
 
 def describe_small_set(small: Any, distiller: Any, n_train: int, seconds: float) -> str:
@@ -95,20 +100,92 @@ def describe_small_set(small: Any, distiller: Any, n_train: int, seconds: float)
     str
         To print.
     """
+    kind = type(distiller).__name__
+    rows = f"{len(small):,} of {n_train:,} training rows"
     if small.indices is None:
-        method = f"{type(distiller).__name__}(objective={distiller.objective!r})"
-        method += f", learnt in {distiller.n_iter_:,} steps"
+        method = f"{kind}(objective={distiller.objective!r}), learnt in {distiller.n_iter_:,} steps"
         rows = f"{len(small):,} rows for {n_train:,} training rows"
+    elif hasattr(distiller, "best_candidate_"):
+        method = f"{kind}: {distiller.best_candidate_}"
     else:
-        method = f"{type(distiller).__name__}(loss={distiller.loss!r})"
-        rows = f"{len(small):,} of {n_train:,} training rows"
+        method = f"{kind}(loss={distiller.loss!r})"
     if len(small) < distiller.n_samples:
         rows += " (no more are distinct)"
     return f"small set: {rows}, {method}, {seconds:.2f} s"
 
 
-def format_table(contenders: list[Contender], estimator: str, score_name: str) -> str:
-    """Align what was trained on, its rows, score and seconds.
+def describe_classes(labels: np.ndarray, small: np.ndarray, train: np.ndarray) -> str:
+    """Tell how many rows of each class there are.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_classes,)
+        The classes.
+
+    small, train : ndarray of int
+        Positions in `labels`, for each row of the small set and of all training rows.
+
+    Returns
+    -------
+    str
+        The most frequent classes and, of many, the rarest one.
+    """
+    counts, all_counts = (np.bincount(y, minlength=len(labels)) for y in (small, train))
+    order = np.argsort(labels)
+    shown = order
+    if len(order) > CLASSES_SHOWN:
+        order = np.argsort(-all_counts, kind="stable")
+        shown = np.append(order[: CLASSES_SHOWN - 2], order[-1])
+    said = [f"{labels[k]}: {counts[k]:,} of {all_counts[k]:,}" for k in shown]
+    if len(shown) < len(order):
+        said.insert(-1, "...")
+    return f"classes: {', '.join(said)}"
+
+
+def describe_candidates(distiller: Any, estimator: str, score_name: str) -> str:
+    """Show the kinds of rows that were tried, the chosen one first.
+
+    Parameters
+    ----------
+    distiller : distiller
+        Fitted.
+
+    estimator : str
+        Name of what judged them.
+
+    score_name : str
+        Name of what it was scored by.
+
+    Returns
+    -------
+    str
+        Several lines to print; none for a distiller that tried only one kind.
+    """
+    found = getattr(distiller, "candidate_scores_", None)
+    if found is None or not found["n_rounds"].any():
+        return ""
+    gain = np.where(np.isnan(found["gain"]), -np.inf, found["gain"])
+    order = sorted(range(len(gain)), key=lambda i: (-found["n_rounds"][i], -gain[i]))
+    best = [i for i in order if found["candidate"][i] == distiller.best_candidate_][:1]
+    order = best + [i for i in order if i not in best]
+    shown = [i for i in order if i in order[:CANDIDATES_SHOWN] or i == 0]
+    lines: list[tuple[str, ...]] = [("rows tried", "weights", score_name, "over uniform", "rounds")]
+    for i in shown:
+        lines.append(
+            (
+                str(found["candidate"][i]),
+                "used" if found["use_weights"][i] else "not",
+                f"{found['mean_score'][i]:.3f}",
+                f"{found['gain'][i]:+.3f}",
+                str(found["n_rounds"][i]),
+            )
+        )
+    tried = f"{len(gain)} kinds of rows, each scored by {estimator} on held-out training rows:\n"
+    return tried + aligned(lines) + "\n"
+
+
+def format_table(contenders: list[Contender], estimator: str) -> str:
+    """Align what was trained on, its rows, scores and seconds.
 
     Parameters
     ----------
@@ -118,24 +195,45 @@ def format_table(contenders: list[Contender], estimator: str, score_name: str) -
     estimator : str
         Name of what was trained.
 
-    score_name : str
-        Name of the score.
+    Returns
+    -------
+    str
+        Several lines to print.
+    """
+    names = list(contenders[0].scores[0])
+    names = [n for n in names if not all(np.isnan(entry.values(n)).all() for entry in contenders)]
+    lines = [(f"{estimator} on", "rows", *names, "fit seconds")]
+    for entry in contenders:
+        said = []
+        for name in names:
+            values = entry.values(name)
+            spread = f" +/- {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+            said.append(f"{np.mean(values):.3f}{spread}")
+        lines.append((entry.name, f"{entry.n_rows:,}", *said, f"{np.mean(entry.seconds):.3f}"))
+    return aligned(lines)
+
+
+def aligned(lines: list[tuple[str, ...]]) -> str:
+    """Put cells below each other, numbers to the right.
+
+    Parameters
+    ----------
+    lines : list of tuple of str
+        The cells of each line, the header first.
 
     Returns
     -------
     str
         Several lines to print.
     """
-    lines = [(f"{estimator} on", "rows", score_name, "fit seconds")]
-    for entry in contenders:
-        score = f"{np.mean(entry.scores):.3f}"
-        if len(entry.scores) > 1:
-            score += f" +/- {np.std(entry.scores, ddof=1):.3f}"
-        lines.append((entry.name, f"{entry.n_rows:,}", score, f"{np.mean(entry.seconds):.3f}"))
-    widths = [max(len(line[column]) for line in lines) for column in range(4)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    last = len(widths) - 1
     return "\n".join(
-        f"{name:<{widths[0]}}  {rows:>{widths[1]}}  {score:<{widths[2]}}  {seconds:>{widths[3]}}"
-        for name, rows, score, seconds in lines
+        "  ".join(
+            f"{cell:>{width}}" if column in (1, last) else f"{cell:<{width}}"
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
     )
 
 
@@ -187,8 +285,8 @@ def draw(
     X: Any,
     y: np.ndarray,
     labels: np.ndarray | None,
-    preprocessor: Any,
     contenders: list[Contender],
+    score: str,
     score_name: str,
 ) -> None:
     """Draw the small set and the scores into a file, without any window.
@@ -204,23 +302,23 @@ def draw(
     small : DistilledData
         The small set.
 
-    X : ndarray or DataFrame of shape (n_train, n_features)
-        The rows it was made from.
+    X : ndarray of shape (n_train, n_features)
+        The rows it was made from, encoded.
 
     y : ndarray of shape (n_train,)
-        Their target.
+        Their target, numbers or positions in `labels`.
 
     labels : ndarray of shape (n_classes,) or None
         The classes.
 
-    preprocessor : transformer
-        Makes numbers of the rows.
-
     contenders : list of Contender
         What was scored.
 
+    score : str
+        Name of the score to draw.
+
     score_name : str
-        Name of the score.
+        What to call it.
 
     Raises
     ------
@@ -231,14 +329,17 @@ def draw(
 
     height = 4.4 if table.is_images else 5.5
     figure = Figure(figsize=(12, height), layout="constrained")
+    if labels is not None:
+        y = labels[y]
+        small = DistilledData(small.X, labels[small.y], small.sample_weight)
+        labels = np.sort(labels)
     DistilledDataDisplay.from_distilled(
         small,
         X,
         y,
-        preprocessor=preprocessor,
         image_shape=table.row_shape if table.is_images else None,
         classes=labels,
-        scores={entry.name: entry.scores for entry in contenders},
+        scores={entry.name: entry.values(score).tolist() for entry in contenders},
         score_name=score_name,
         target_name=table.target,
         ax=figure.subplots(1, 2, width_ratios=(1.7, 1)),

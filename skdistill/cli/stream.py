@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from .._files import replacing
-from .methods import make_coreset
-from .preprocess import make_preprocessor
+from ..tables import TableEncoder
+from .features import fit_encoder
+from .methods import Wish, make_coreset
 from .reading import (
     check_target_values,
     choose_target,
@@ -52,7 +53,7 @@ def run_stream(options: argparse.Namespace) -> None:
         raise InputError("--stream does not know the number of rows: pass -n as a number of rows")
     if (
         not options.output
-        or options.method != "coreset"
+        or options.method not in (None, "coreset")
         or options.picture
         or not options.n_samples
     ):
@@ -75,10 +76,14 @@ def run_stream(options: argparse.Namespace) -> None:
     features = first.drop(columns=[target, *options.drop])
     if not features.shape[1]:
         raise InputError(f"{options.source!r} has no column besides the target {target!r}")
-    preprocessor, encoded = make_preprocessor(features)
+    encoder = TableEncoder()
+    fit_encoder(encoder, features)
     said = f" ({note})" if note else ""
-    print(f"{options.source}: target {target}{said}, {task}; in the first rows {encoded}")
-    coreset = make_coreset(options.n_samples, options.loss, preprocessor, task, options.seed)
+    print(
+        f"{options.source}: target {target}{said}, {task}; in the first rows {encoder.describe()}"
+    )
+    wish = Wish(options.n_samples, task, options.seed, options.loss, preprocessor="auto")
+    coreset = make_coreset(wish)
     began = time.perf_counter()
     chunks = (
         (frame.drop(columns=target), _target_of(frame, target, options.source))

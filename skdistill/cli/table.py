@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,15 @@ class Table:
 
     feature_names : list of str or None
         Names of the columns of an array, where they are known.
+
+    weight : ndarray of shape (n_samples,) or None
+        What each row counts for.
+
+    weight_name : str or None
+        Name of the column of weights.
+
+    notes : list of str
+        What else was found in the file and how it was taken.
     """
 
     name: str
@@ -68,6 +77,9 @@ class Table:
     path: Path | None = None
     separator: str = ","
     feature_names: list[str] | None = None
+    weight: np.ndarray | None = None
+    weight_name: str | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def has_index(self) -> bool:

@@ -56,7 +56,7 @@ def split_rows(
         What is learnt.
 
     test_size : float
-        Share of the rows to test on, between 0 and 1.
+        Share of the rows to test on, below 1; 0 keeps all to train on.
 
     seed : int
         Decides which.
@@ -75,6 +75,8 @@ def split_rows(
         If either part would be too small.
     """
     rows, strata = np.arange(len(y)), None
+    if not test_size:
+        return rows, rows[:0]
     alone = rows[:0]
     if task == "classification":
         _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
@@ -94,7 +96,7 @@ def split_rows(
 
 
 def check_target(table: Table, task: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the target in the form the task needs, and the classes if there are any.
+    """Return the target in the form that estimators take, and the classes if there are any.
 
     Parameters
     ----------
@@ -107,10 +109,10 @@ def check_target(table: Table, task: str) -> tuple[np.ndarray, np.ndarray | None
     Returns
     -------
     y : ndarray of shape (n_samples,)
-        The target, float64 for regression.
+        Numbers as float64, or the positions of classes in `labels`.
 
     labels : ndarray of shape (n_classes,) or None
-        The classes, sorted.
+        The classes, sorted; but of two, the rarer one comes second, because scores look for it.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def check_target(table: Table, task: str) -> tuple[np.ndarray, np.ndarray | None
             f"the target {table.target!r} holds texts, which are classes; leave out"
             " --task regression"
         )
-    labels = np.unique(table.y)
+    labels, codes, counts = np.unique(table.y, return_inverse=True, return_counts=True)
     if len(labels) == 1:
         what = "class" if task == "classification" else "value"
         raise InputError(
@@ -131,4 +133,6 @@ def check_target(table: Table, task: str) -> tuple[np.ndarray, np.ndarray | None
         )
     if task == "regression":
         return table.y.astype(np.float64), None
-    return table.y, labels
+    if len(labels) == 2 and counts[0] < counts[1]:
+        return 1 - codes, labels[::-1]
+    return codes, labels

@@ -56,7 +56,7 @@ def check_output(path: str | None, what: str, source: str) -> None:
         raise InputError(f"{what} {path!r} cannot be written: {error.strerror}") from error
 
 
-def output_format(path: str, table: Table) -> str:
+def output_format(path: str, table: Table, option: str = "-o") -> str:
     """Return the format to write: by the suffix of `path`, else as the table came.
 
     Parameters
@@ -66,6 +66,9 @@ def output_format(path: str, table: Table) -> str:
 
     table : Table
         What was read.
+
+    option : str, default="-o"
+        Which option named it.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def output_format(path: str, table: Table) -> str:
     """
     suffix = Path(path).suffix.lower() or table.suffix
     if suffix not in FORMATS:
-        raise InputError(f"-o {path!r} must end in one of {', '.join(FORMATS)}")
+        raise InputError(f"{option} {path!r} must end in one of {', '.join(FORMATS)}")
     if suffix != ".npz":
         import_pandas(f"writing {suffix} files")
     return suffix
@@ -88,10 +91,11 @@ def output_format(path: str, table: Table) -> str:
 def write_rows(
     table: Table,
     rows: np.ndarray,
-    weights: np.ndarray,
+    weights: np.ndarray | None,
     path: str,
+    labels: np.ndarray | None = None,
     *,
-    classes: np.ndarray | None = None,
+    option: str = "-o",
 ) -> str:
     """Write rows of the table with their weights, and return the name of the weight column.
 
@@ -103,30 +107,47 @@ def write_rows(
     rows : ndarray of shape (m,)
         Positions of the rows in the table.
 
-    weights : ndarray of shape (m,)
-        One weight for each.
+    weights : ndarray of shape (m,) or None
+        One weight for each, in place of those of the table; None leaves these.
 
     path : str
         File to write. From text to text the cells are copied letter by letter.
 
-    classes : ndarray of shape (n_classes,), default=None
+    labels : ndarray of shape (n_classes,), default=None
         All classes of the target, kept in npz files.
+
+    option : str, default="-o"
+        Which option named the file.
 
     Returns
     -------
     str
-        Name of the weight column (npz: array), one that the table does not have itself.
+        Name of the weight column (npz: array): that of the table, or one that it does not have.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
     """
     suffix = output_format(path, table)
     try:
         if suffix == ".npz":
-            return _write_npz(table, rows, weights, classes, path)
+            return _write_npz(table, rows, weights, labels, path)
         return _write_frame(table, rows, weights, path, suffix)
-    except OSError as error:
-        raise InputError(f"-o {path!r} cannot be written: {error.strerror or error}") from error
+    except (OSError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{option} {path!r} cannot be written: {reason}") from error
 
 
-def write_learnt(table: Table, small: DistilledData, names: list[str], path: str) -> str:
+def write_learnt(
+    table: Table,
+    small: DistilledData,
+    X: np.ndarray,
+    y: np.ndarray,
+    labels: np.ndarray | None,
+    names: list[str],
+    path: str,
+) -> str:
     """Write learnt rows with their targets and weights, and return the name of the weight column.
 
     Learnt rows are no rows of the table. Their columns are the encoded ones: numbers in their own
@@ -140,8 +161,17 @@ def write_learnt(table: Table, small: DistilledData, names: list[str], path: str
     small : DistilledData
         The rows.
 
+    X : ndarray of shape (m, n_features)
+        The same in the units of the table.
+
+    y : ndarray of shape (m,)
+        Numbers or classes.
+
+    labels : ndarray of shape (n_classes,) or None
+        The classes, in the order of the columns of ``small.targets``.
+
     names : list of str
-        Names of the encoded columns.
+        Names of the columns.
 
     path : str
         File to write. Only npz files hold the learnt labels (`targets`) as well.
@@ -159,18 +189,18 @@ def write_learnt(table: Table, small: DistilledData, names: list[str], path: str
     suffix = output_format(path, table)
     try:
         if suffix == ".npz":
-            DistilledData(
-                small.X,
-                small.y,
-                small.sample_weight,
-                targets=small.targets,
-                classes=small.classes,
-                feature_names=names,
-            ).save(path)
+            targets, classes = small.targets, None
+            if labels is not None:
+                order = np.argsort(labels)
+                targets, classes = targets if targets is None else targets[:, order], labels[order]
+            learnt = DistilledData(
+                X, y, small.sample_weight, targets=targets, classes=classes, feature_names=names
+            )
+            learnt.save(path)
             return "sample_weight"
         pd = import_pandas(f"writing {suffix} files")
-        frame = pd.DataFrame(small.X, columns=names)
-        frame = frame.assign(**{_free_name(table.target, frame.columns): small.y})
+        frame = pd.DataFrame(X, columns=names)
+        frame = frame.assign(**{_free_name(table.target, frame.columns): y})
         weight_name = _free_name("weight", frame.columns)
         frame = frame.assign(**{weight_name: small.sample_weight})
         _write_whole(frame, table, path, suffix, index=False)
@@ -202,7 +232,7 @@ def encoding_note(table: Table, names: list[str]) -> str:
 
 
 def _write_frame(
-    table: Table, rows: np.ndarray, weights: np.ndarray, path: str, suffix: str
+    table: Table, rows: np.ndarray, weights: np.ndarray | None, path: str, suffix: str
 ) -> str:
     """Write a csv, tsv or parquet file with all original columns and the weights."""
     is_text = suffix in TEXT_SEPARATORS
@@ -212,10 +242,11 @@ def _write_frame(
         frame = _original_cells(table).iloc[rows]
     else:
         frame = table.frame.iloc[rows]
-    weight_name = _free_name("weight", frame.columns)
-    frame = frame.assign(**{weight_name: weights})
+    name = table.weight_name or _free_name("weight", frame.columns)
+    if weights is not None:
+        frame = frame.drop(columns=name, errors="ignore").assign(**{name: weights})
     _write_whole(frame, table, path, suffix, index=table.has_index)
-    return weight_name
+    return name
 
 
 def _write_whole(frame: Any, table: Table, path: str, suffix: str, *, index: bool) -> None:
@@ -229,25 +260,28 @@ def _write_whole(frame: Any, table: Table, path: str, suffix: str, *, index: boo
 
 
 def _write_npz(
-    table: Table, rows: np.ndarray, weights: np.ndarray, classes: np.ndarray | None, path: str
+    table: Table,
+    rows: np.ndarray,
+    weights: np.ndarray | None,
+    labels: np.ndarray | None,
+    path: str,
 ) -> str:
     """Write an npz file of DistilledData: X, y, sample_weight and the positions of the rows."""
     if table.frame is None:
         X = table.X[rows]
     else:
-        X = table.frame.drop(columns=table.target).iloc[rows]
-    small = DistilledData(
+        apart = [name for name in (table.target, table.weight_name) if name is not None]
+        X = table.frame.drop(columns=apart).iloc[rows]
+    if weights is None and table.weight is not None:
+        weights = table.weight[rows]
+    DistilledData(
         X,
         table.y[rows],
         weights,
-        classes=classes,
+        classes=None if labels is None else np.sort(labels),
         indices=rows,
         feature_names=table.feature_names,
-    )
-    try:
-        small.save(path)
-    except TypeError as error:
-        raise InputError(f"-o {path!r} cannot be written: {error}") from error
+    ).save(path)
     return "sample_weight"
 
 
@@ -256,7 +290,10 @@ def _array_frame(table: Table, rows: np.ndarray) -> Any:
     pd = import_pandas("writing tables")
     names = table.feature_names or [f"x{column}" for column in range(table.X.shape[1])]
     frame = pd.DataFrame(table.X[rows], columns=names)
-    return frame.assign(**{_free_name(table.target, names): table.y[rows]})
+    frame = frame.assign(**{_free_name(table.target, names): table.y[rows]})
+    if table.weight is not None:
+        frame = frame.assign(**{_free_name("weight", frame.columns): table.weight[rows]})
+    return frame
 
 
 def _original_cells(table: Table) -> Any:

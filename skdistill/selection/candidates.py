@@ -222,7 +222,9 @@ CENTROIDS = {
 }
 
 
-def default_candidates(kind: str, part: Part, learnt: list[Any]) -> list[Any]:
+def default_candidates(
+    kind: str, part: Part, learnt: list[Any], *, own_rows: bool = False
+) -> list[Any]:
     """Candidates for a kind of target, uniform rows first.
 
     Parameters
@@ -231,9 +233,14 @@ def default_candidates(kind: str, part: Part, learnt: list[Any]) -> list[Any]:
     part : Part
     learnt : list
         Further ones for the model at hand.
+    own_rows : bool
+        Only those that give rows of the table with their own target.
     """
     if kind == "multilabel":  # out-of-bag predictions are no labels
         return [recipe for recipe in NUMBERS if recipe.trust == "all"]
+    if own_rows:
+        recipes = CLASSES if kind == "classes" else NUMBERS
+        return [recipe for recipe in recipes if recipe.trust != "denoised"]
     found = list(CLASSES if kind == "classes" else NUMBERS)
     if part.has_means:  # means of rows are rows, too
         found += CENTROIDS[kind]

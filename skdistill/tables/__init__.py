@@ -1,5 +1,5 @@
 """Features of any table: what ``preprocessor="auto"`` makes of its columns."""
 
-from .encoder import TableEncoder
+from .encoder import InfiniteTableError, TableEncoder, UnreadableTableError
 
-__all__ = ["TableEncoder"]
+__all__ = ["InfiniteTableError", "TableEncoder", "UnreadableTableError"]

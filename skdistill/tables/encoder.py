@@ -15,6 +15,22 @@ from .columns import UnreadableColumnError, read_column
 NAMES_SHOWN = 8
 
 
+class _RefusedError(Exception):
+    """Columns that cannot be encoded; `columns` says what each of them holds."""
+
+    def __init__(self, message: str, columns: dict[Any, str]) -> None:
+        super().__init__(message)
+        self.columns = columns
+
+
+class UnreadableTableError(_RefusedError, TypeError):
+    """Columns that hold neither numbers, dates, categories nor texts, or infinity beside them."""
+
+
+class InfiniteTableError(_RefusedError, ValueError):
+    """Columns that hold infinity."""
+
+
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Encode the columns of a DataFrame by what their values are.
 
@@ -93,16 +109,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             self.columns_ = None
             self.fill_ = _medians(table)
             return _filled(table, self.fill_)
-        self.columns_ = _read_columns(table, self.names_)
-        blocks = []
-        for j, (column, name) in enumerate(zip(self.columns_, self.names_, strict=True)):
-            blocks.append(column.fit(table.iloc[:, j], str(name)))
+        self.columns_, blocks = _fit_columns(table, self.names_)
         if not any(block.shape[1] for block in blocks):
             raise ValueError(
                 f"X has no column that makes a feature: {self.describe()}; leave the ids to the "
                 "index and add other columns."
             )
-        _check_finite(blocks, self.names_)
         self.fill_ = [_medians(block) for block in blocks]
         blocks = [_filled(block, fill) for block, fill in zip(blocks, self.fill_, strict=True)]
         self.shift_, self.unit_ = [], []
@@ -138,7 +150,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             table = _frame(table, names)
         columns = enumerate(self.columns_)
         blocks = [column.features(table.iloc[:, j]) for j, column in columns]
-        _check_finite(blocks, self.names_)
+        _refuse({}, _infinite(blocks, self.names_))
         return self._joined([_filled(b, fill) for b, fill in zip(blocks, self.fill_, strict=True)])
 
     def _joined(self, blocks: list[np.ndarray]) -> np.ndarray:
@@ -150,6 +162,25 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         for j, block in enumerate(blocks):
             features[:, stop[j] - widths[j] : stop[j]] = (block - self.shift_[j]) / self.unit_[j]
         return features
+
+    def inverse_scale(self, features: np.ndarray) -> np.ndarray:
+        """Return features in the units of the table.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n_samples, n_features)
+            As `transform` gives them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), dtype float64
+            Numbers as they were, dates in days since 1970-01-01, 0 or 1 for the levels of a
+            category. An array of numbers was not scaled.
+        """
+        check_is_fitted(self)
+        if self.columns_ is None:
+            return features
+        return features * np.concatenate(self.unit_) + np.concatenate(self.shift_)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the features: those of numbers, ``column_level`` and ``column_part``.
@@ -268,31 +299,44 @@ def _numbers_of(table: Any) -> Any:
     return table
 
 
-def _read_columns(table: Any, names: list[Any]) -> list[Any]:
-    """Read every column, and name all that cannot be read at once."""
-    columns, refused = [], {}
+def _fit_columns(table: Any, names: list[Any]) -> tuple[list[Any], list[np.ndarray]]:
+    """Read and encode every column, and name all that cannot be at once."""
+    columns, blocks, unreadable = [], [], {}
     for j, name in enumerate(names):
+        series = table.iloc[:, j]
         try:
-            columns.append(read_column(table.iloc[:, j]))
+            columns.append(read_column(series))
+            blocks.append(columns[-1].fit(series, str(name)))
         except UnreadableColumnError as error:
-            refused[name] = str(error)
-    if refused:
-        told = "; ".join(f"{name!r} holds {what}" for name, what in refused.items())
-        raise TypeError(
+            unreadable[name] = str(error)
+    readable = [name for name in names if name not in unreadable]
+    _refuse(unreadable, _infinite(blocks, readable) if len(readable) == len(blocks) else [])
+    return columns, blocks
+
+
+def _infinite(blocks: list[np.ndarray], names: list[Any]) -> list[Any]:
+    return [name for block, name in zip(blocks, names, strict=True) if np.isinf(block).any()]
+
+
+def _refuse(unreadable: dict[Any, str], infinite: list[Any]) -> None:
+    """Raise an error that names columns."""
+    said = []
+    if unreadable:
+        told = "; ".join(f"{name!r} holds {what}" for name, what in unreadable.items())
+        said.append(
             f"X has columns that are neither numbers, dates, categories nor texts: {told}. Leave "
-            f"them out: X.drop(columns={list(refused)})."
+            f"them out: X.drop(columns={list(unreadable)})."
         )
-    return columns
-
-
-def _check_finite(blocks: list[np.ndarray], names: list[Any]) -> None:
-    bad = [name for block, name in zip(blocks, names, strict=True) if np.isinf(block).any()]
-    if bad:
-        shown = bad[:NAMES_SHOWN] + ["..."] * (len(bad) > NAMES_SHOWN)
-        raise ValueError(
+    if infinite:
+        shown = infinite[:NAMES_SHOWN] + ["..."] * (len(infinite) > NAMES_SHOWN)
+        said.append(
             f"X contains infinity in the columns {shown}; replace it by a number, or by NaN to "
             "have it filled in."
         )
+    if said:
+        columns = {**unreadable, **dict.fromkeys(infinite, "infinity")}
+        kind = UnreadableTableError if unreadable else InfiniteTableError
+        raise kind(" ".join(said), columns)
 
 
 def _medians(block: Any) -> Any:

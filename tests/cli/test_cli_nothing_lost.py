@@ -15,7 +15,7 @@ from npz_files import npy, replace_member
 
 from skdistill import DistilledData
 from skdistill.cli import main
-from skdistill.cli.compare import make_estimator
+from skdistill.cli.estimators import make_estimator
 
 OLD = b"the old file"
 

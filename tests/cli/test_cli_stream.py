@@ -28,7 +28,7 @@ def test_rows_of_the_whole_file(run, houses, tmp_path, suffix):
     else:
         houses.to_csv(source, index=False, sep=separator)
     told = run(source, "--target", "price", "--drop", "zip", "-n", 20, "-o", out, "--stream")
-    assert "target price, regression; in the first rows 3 numbers scaled" in told
+    assert "target price, regression; in the first rows 3 numbers" in told
     assert "20 rows for 240, weights in 'weight'" in told
     if suffix == ".parquet":
         small = pd.read_parquet(out)

@@ -38,7 +38,7 @@ def test_a_name_that_stands_twice(tmp_path):
 def test_row_numbers_of_to_csv_are_no_feature(tmp_path):
     frame = pd.DataFrame({"a": np.arange(5.0) ** 2, "y": [0, 0, 0, 1, 1]})
     table = read_table(written(tmp_path, frame.to_csv()))
-    assert list(table.X.columns) == ["a"] and "row numbers" in table.target_note
+    assert list(table.X.columns) == ["a"] and "numbers the rows" in table.notes[0]
     assert "Unnamed: 0" in table.frame  # it is written with the others all the same
 
 
