@@ -79,8 +79,9 @@ class AutoDistiller(BaseDistiller):
         5 with few held-out rows.
 
     n_exchanges : int, default=24
-        How often some rows of the best set are exchanged for others; what scores better on
-        held-out rows is kept. With 0 the best of a few sets of the winning kind is handed out.
+        How often some rows of the best set are exchanged for others, every second time for numbers
+        the targets of the set moved towards what the model errs by near each row; what scores
+        better is kept. With 0 the best of a few sets of the winning kind is handed out.
 
     preprocessor : transformer, "auto" or None, default=None
         Makes the features that nearness is measured in. The rows handed out, and those that the
@@ -167,9 +168,11 @@ callable, default="rbf"
     others, the model is trained on it and scored on the held-out rows. A third of the candidates
     stays after the first round, a fifth after the second. A candidate must beat uniform rows by
     more than one standard error. Several sets of the winning kind are then made from all rows, and
-    the best is kept. Some of its rows are exchanged for others of the same class or cluster, and
-    the exchange is kept where the model scores better on all rows. Of more than 15,000 rows a
-    sample takes part in the rounds, half of it shared out equally among classes.
+    the best is kept. Some of its rows are exchanged for others of the same class or cluster,
+    targets that are numbers are moved, and a change is kept where the model scores better on all
+    rows. Numbers in ``distilled_.y`` are therefore not always those of the rows at `indices_`. Of
+    more than 15,000 rows a sample takes part in the rounds, half of it shared out equally among
+    classes.
 
     The scores in `candidate_scores_` were seen by the choice: judge the model on other rows.
 
@@ -303,7 +306,8 @@ callable, default="rbf"
                 entries[best],
                 judges,
                 budget,
-                n_exchanges=self.n_exchanges,
+                n_trials=self.n_exchanges,
+                move_targets=data.target.kind == "numbers",
                 rng=rng,
             )
             use_weights = entries[best].use_weights

@@ -44,18 +44,32 @@ class Judge:
         self.encoded = encoded
         self.takes_weights = weight_keyword(estimator) is not None
 
-    def score(self, small: SmallSet, use_weights: bool, held: Part) -> float:
-        """Train on a small set, with weights of mean one if asked, and score on held-out rows."""
+    def fit(self, small: SmallSet, use_weights: bool) -> Any:
+        """Train a clone on a small set, with weights of mean one if asked."""
         model = seeded(clone(self.estimator), self.seed)
-        X, X_held = (small.features, held.features) if self.encoded else (small.X, held.rows)
+        X = small.features if self.encoded else small.X
         if use_weights and self.takes_weights:
-            fit_weighted(model, X, small.y, small.weight / small.weight.mean(), True)
-        else:
-            model.fit(X, small.y)
-        weight = held.weight
+            return fit_weighted(model, X, small.y, small.weight / small.weight.mean(), True)
+        return model.fit(X, small.y)
+
+    def score_of(self, model: Any, held: Part) -> float:
+        """Score a trained model on held-out rows."""
+        X, weight = self._seen(held), held.weight
         if np.ptp(weight) > 1e-9 * weight.max():
-            return float(self.scorer(model, X_held, held.labels, sample_weight=weight))
-        return float(self.scorer(model, X_held, held.labels))
+            return float(self.scorer(model, X, held.labels, sample_weight=weight))
+        return float(self.scorer(model, X, held.labels))
+
+    def score(self, small: SmallSet, use_weights: bool, held: Part) -> float:
+        """Train on a small set, and score on held-out rows."""
+        return self.score_of(self.fit(small, use_weights), held)
+
+    def predict(self, model: Any, held: Part) -> np.ndarray:
+        """Numbers that a trained model predicts, in the shape of the target."""
+        return np.asarray(model.predict(self._seen(held))).reshape(held.labels.shape)
+
+    def _seen(self, part: Part) -> Any:
+        """Rows as the model sees them."""
+        return part.features if self.encoded else part.rows
 
 
 def panel(scoring: Any, seed: int, *, classes: bool, n_outputs: int) -> list[Judge]:

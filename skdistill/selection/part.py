@@ -134,10 +134,22 @@ class Part:
             n_components = min(DIRECTIONS, min(features.shape) - 1)
             features = TruncatedSVD(max(1, n_components), random_state=0).fit_transform(features)
             return features / (features.std() or 1.0)
-        mean = np.average(features, axis=0, weights=self.weight)
-        centred = features - mean
-        scale = np.sqrt(np.average(np.square(centred), axis=0, weights=self.weight))
-        return centred / np.where(scale > 0, scale, 1.0)
+        mean, scale = self._moments
+        return (features - mean) / scale
+
+    @cached_property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the columns of dense features, (d,) each; 1 for 0."""
+        mean = np.average(self.features, axis=0, weights=self.weight)
+        variance = np.average(np.square(self.features - mean), axis=0, weights=self.weight)
+        return mean, np.where(variance > 0, np.sqrt(variance), 1.0)
+
+    def scaled_rows(self, small: SmallSet) -> np.ndarray:
+        """Rows (m, d) of a small set in scaled columns, also where they are no rows of the part."""
+        if small.which is not None:
+            return self.scaled[small.which]
+        mean, scale = self._moments
+        return (small.features - mean) / scale
 
     @cached_property
     def _embedding(self) -> tuple[np.ndarray, np.ndarray]:

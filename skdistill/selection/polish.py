@@ -1,14 +1,15 @@
-"""From the winning kind to one set: the best of several draws, then better rows for single ones.
+"""From the winning kind to one set: the best of several draws, then better rows and targets.
 
 Two sets of one kind train a model to scores that differ by more than the noise, so that a choice
-among them pays. It goes on row by row: some rows are exchanged for others, and the exchange is kept
-if the model scores better. All rows judge, of which a small set holds a few percent at most: what
-is rare decides, and a part held out would lack it.
+among them pays. It goes on row by row: some rows are exchanged for others, or targets that are
+numbers are moved, and what scores better is kept. All rows judge, of which a small set holds a few
+percent at most: what is rare decides, and a part held out would lack it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,14 @@ from .candidates import Recipe
 from .contest import Entry
 from .judge import Judge
 from .part import Part, SmallSet
+from .targets import moved, nearest
 
 SETS = 4  # made of the winning kind
 EXCHANGED = (0.25, 0.02)  # share of the rows at the first and the last exchange
 ROWS_PER_ROW = 10  # with fewer, a set would be judged by its own rows
 FEWEST_ROWS = 1000  # a choice by fewer would follow their noise
 JUDGED_ROWS = 6000
+TAKEN, REFUSED = 0.8, 0.5  # what a step of targets is multiplied by afterwards
 
 
 def polish(
@@ -32,7 +35,8 @@ def polish(
     judges: Sequence[Judge],
     budget: int,
     *,
-    n_exchanges: int,
+    n_trials: int,
+    move_targets: bool,
     rng: np.random.RandomState,
 ) -> SmallSet:
     """Make the set that is handed out.
@@ -45,8 +49,10 @@ def polish(
         The winner.
     judges : sequence of Judge
     budget : int
-    n_exchanges : int
-        How often rows are exchanged.
+    n_trials : int
+        How often rows are exchanged or targets moved.
+    move_targets : bool
+        Whether the target is of numbers, which may be moved.
     rng : RandomState
 
     Returns
@@ -56,33 +62,65 @@ def polish(
     """
     if len(part) < ROWS_PER_ROW * budget or len(part) < FEWEST_ROWS:
         return entry.candidate.make(part, budget, rng)
-    everything = part
-    if len(part) > JUDGED_ROWS:
-        judging = rng.choice(len(part), JUDGED_ROWS, replace=False)
-        everything = part.take(np.sort(judging), 0)
+    attempt = Attempts(part, entry, judges, rng)
+    attempt.take(entry.candidate.make(part, budget, rng))
+    learnt = attempt.best.which is None and not isinstance(entry.candidate, Recipe)
+    for _ in range(0 if learnt else SETS - 1):  # learnt rows are dear to make
+        attempt.take(entry.candidate.make(part, budget, rng))
+    for trial in range(n_trials):
+        if move_targets and trial % 2:
+            attempt.move_targets()
+        elif attempt.best.which is not None:
+            attempt.exchange(trial / n_trials)
+    return attempt.best
 
-    def score(small: SmallSet) -> float:
-        return float(
-            np.mean([judge.score(small, entry.use_weights, everything) for judge in judges])
-        )
 
-    first = entry.candidate.make(part, budget, rng)
-    if first.which is None and not isinstance(entry.candidate, Recipe):
-        return first  # learnt rows: dear to make, and no rows to exchange
-    best, best_score = first, score(first)
-    for _ in range(SETS - 1):
-        small = entry.candidate.make(part, budget, rng)
-        if (found := score(small)) > best_score:
-            best, best_score = small, found
-    if best.which is None or n_exchanges == 0:
-        return best
-    cell = cells(part, best, entry.candidate)
-    for step in range(n_exchanges):
-        share = EXCHANGED[0] + (EXCHANGED[1] - EXCHANGED[0]) * step / n_exchanges
-        small = exchanged(part, best, cell, share, entry.candidate, rng)
-        if (found := score(small)) > best_score:
-            best, best_score = small, found
-    return best
+class Attempts:
+    """The best set so far, and ways to make it better; each is kept if the score gains."""
+
+    def __init__(
+        self, part: Part, entry: Entry, judges: Sequence[Judge], rng: np.random.RandomState
+    ) -> None:
+        self.part, self.entry, self.judges, self.rng = part, entry, judges, rng
+        self.rows = np.arange(len(part))
+        if len(part) > JUDGED_ROWS:
+            self.rows = np.sort(rng.choice(len(part), JUDGED_ROWS, replace=False))
+        self.judged = part.take(self.rows, 0)
+        self.best_score = -np.inf
+        self.best: SmallSet
+        self.models: list[Any] = []  # trained on the best set
+        self.cell: np.ndarray | None = None
+        self.steps = {"columns": 1.0, "leaves": 1.0}
+
+    def take(self, small: SmallSet) -> bool:
+        """Keep a set if it is the best so far."""
+        models = [judge.fit(small, self.entry.use_weights) for judge in self.judges]
+        scored = zip(self.judges, models, strict=True)
+        score = np.mean([judge.score_of(model, self.judged) for judge, model in scored])
+        if not score > self.best_score and hasattr(self, "best"):
+            return False
+        self.best, self.best_score, self.models = small, float(score), models
+        return True
+
+    def exchange(self, progress: float) -> None:
+        """Try other rows in the place of some; their share falls with the progress in [0, 1)."""
+        if self.cell is None:
+            self.cell = cells(self.part, self.best, self.entry.candidate)
+        share = EXCHANGED[0] + (EXCHANGED[1] - EXCHANGED[0]) * progress
+        self.take(exchanged(self.part, self.best, self.cell, share, self.entry.candidate, self.rng))
+
+    def move_targets(self) -> None:
+        """Try to move the targets, nearness taken in the space of the longer step.
+
+        What pays here depends on the model: leaves for trees, columns for smooth models.
+        """
+        space = max(self.steps, key=lambda name: self.steps[name])
+        near = nearest(self.part, self.best, self.rows, space)
+        scored = zip(self.judges, self.models, strict=True)
+        predicted = np.mean([judge.predict(m, self.judged) for judge, m in scored], axis=0)
+        error = self.judged.labels - predicted
+        gained = self.take(moved(self.best, near, error, self.judged.weight, self.steps[space]))
+        self.steps[space] *= TAKEN if gained else REFUSED
 
 
 def cells(part: Part, small: SmallSet, candidate: Any) -> np.ndarray:
@@ -116,7 +154,7 @@ def exchanged(
     candidate: Any,
     rng: np.random.RandomState,
 ) -> SmallSet:
-    """Exchange some rows of a set for others of the same cell; weights stay.
+    """Exchange some rows of a set for others of the same cell; weights and moves of targets stay.
 
     Parameters
     ----------
@@ -154,4 +192,15 @@ def exchanged(
     found[found] &= cell[others[place[found]]] == wanted[found]
     which[out[found]] = others[place[found]]
     numbers = part.predicted[which] if trust == "denoised" else None
-    return part.small_set(which, small.weight, numbers)
+    made = part.small_set(which, small.weight, numbers)
+    if part.codes is not None:
+        return made
+    before = part.predicted[small.which] if trust == "denoised" else None
+    base = part.small_set(small.which, small.weight, before).y
+    if np.array_equal(base, small.y):
+        return made
+    # A target that was moved stays moved; a row of the same cluster takes the move over.
+    shift = small.y - base
+    if getattr(candidate, "kind", "") != "medoids":
+        shift[which != small.which] = 0
+    return replace(made, y=made.y + shift)
