@@ -145,20 +145,20 @@ class _OneBlasThread:
 
     def __init__(self) -> None:
         self._lock, self._count = Lock(), 0
-        self._limit: Any = None
+        self._before: list[int] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if self._count == 0:
-                self._limit = _thread_pools().limit(limits=1, user_api="blas")
+                self._before = blas_threads()
+                set_blas_threads([1] * len(self._before))
             self._count += 1
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._count -= 1
             if self._count == 0:
-                limit, self._limit = self._limit, None
-                limit.restore_original_limits()
+                set_blas_threads(self._before)
 
 
 _one_blas_thread = _OneBlasThread()
@@ -188,6 +188,25 @@ def threads_for(work: float, device: Any) -> Iterator[None]:
     # OpenMP, which shares out PyTorch's work, keeps the limit for each calling thread.
     with _thread_pools().limit(limits=1, user_api="openmp"), one_blas_thread():
         yield
+
+
+def blas_threads() -> list[int]:
+    """Limit of each BLAS library that is loaded."""
+    return [library.num_threads for library in _blas()]
+
+
+def set_blas_threads(numbers: list[int]) -> None:
+    """Set the limits that `blas_threads` tells."""
+    for library, number in zip(_blas(), numbers, strict=True):
+        library.set_num_threads(number)
+        # threadpoolctl 3.8 lets only the thread that set a limit set another while it
+        # lives; here the last to leave need not be the one that came first.
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread()
+
+
+def _blas() -> list[Any]:
+    return _thread_pools().select(user_api="blas").lib_controllers
 
 
 @cache

@@ -1,8 +1,14 @@
-"""Settings of the property tests, and data that many tests share."""
+"""Settings of the test run and of its property tests, and data that many tests share."""
 
 from __future__ import annotations
 
 import os
+import re
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A worker is one process of several; libraries read this once, when they are imported.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,6 +31,13 @@ settings.load_profile("default")
 def pytest_configure(config):
     """Load the profile asked for before tests are collected, which derive settings from it."""
     settings.load_profile(config.getoption("--hypothesis-profile", None) or "default")
+
+
+def pytest_collection_modifyitems(items):
+    """Refuse names of tests that differ from process to process: workers must find the same."""
+    for item in items:
+        if re.search(r"at ?0x[0-9a-f]+", item.nodeid):
+            raise pytest.UsageError(f"{item.nodeid} holds an address; see tests/named.py.")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from checks_by_name import TRANSFORMER_CHECKS
+from named import named
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -23,12 +24,14 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
+@named
 def distance_to_the_mean(X, y):
     """A callable loss."""
     X = X.toarray() if hasattr(X, "toarray") else X
     return ((X - X.mean(0)) ** 2).sum(1)
 
 
+@named
 def cauchy(A, B):
     """A callable kernel."""
     return 1 / (1 + euclidean_distances(A, B, squared=True))

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from named import named
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
@@ -103,7 +104,7 @@ def test_training_improves_on_the_start(digits):
         {"batch_loss": "squared_error"},
         {"batch_loss": "cross_entropy"},
         {"batch_loss": "margin", "uniform_mixing": (0.0, 0.0)},
-        {"batch_loss": lambda targets, outputs: np.abs(targets - outputs).max(1)},
+        {"batch_loss": named(lambda targets, outputs: np.abs(targets - outputs).max(1))},
         {"reweight": True, "uniform_mixing": 0.1},
         {"learn_labels": "solve"},
         {"learn_labels": True},

@@ -21,4 +21,4 @@ def test_python_blocks():
 def test_commands_that_newcomers_copy():
     first, second = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)[:2]
     assert re.fullmatch(r"pip install \S.* && python -m skdistill digits\n", first)
-    assert re.fullmatch(r"pip install \S.*\[test\].* && python -m pytest\n", second)
+    assert re.fullmatch(r"pip install \S.*\[test\].* && python -m pytest -n 2\n", second)

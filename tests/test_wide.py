@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pickle
-import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdistill import SensitivityCoreset
-from skdistill._device import _thread_pools, one_blas_thread, threads_for
+from skdistill._device import blas_threads, one_blas_thread, set_blas_threads, threads_for
 from skdistill._input.targets import encode_target
 from skdistill.learning import coordinates
 from skdistill.learning.coordinates import robust_coordinates
@@ -97,34 +97,39 @@ def test_kmeans_of_millions_of_columns_costs_what_its_entries_do():
 # Settings of the process ---------------------------------------------------------------------
 
 
-def blas_threads() -> list[int]:
-    return [info["num_threads"] for info in _thread_pools().info() if info["user_api"] == "blas"]
+@pytest.fixture
+def two_threads():
+    """Two threads for BLAS and PyTorch: with one there would be no limit to restore."""
+    import torch
+
+    before = torch.get_num_threads(), blas_threads()
+    torch.set_num_threads(2)
+    set_blas_threads([2] * len(before[1]))
+    yield
+    torch.set_num_threads(before[0])
+    set_blas_threads(before[1])
 
 
-def test_two_threads_leave_the_limit_as_it_was():
-    before = blas_threads()
-    inside, leave = threading.Barrier(2), threading.Event()
-
-    def first():
+@pytest.mark.usefixtures("two_threads")
+def test_threads_leave_the_limit_as_it_was():
+    """The first to come goes first, and lives on: as a thread of a pool does."""
+    before, found = blas_threads(), []
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(one_blas_thread().__enter__).result()
         with one_blas_thread():
-            inside.wait()
-            leave.wait()
-
-    thread = threading.Thread(target=first)
-    thread.start()
-    with one_blas_thread():
-        inside.wait()
-        assert set(blas_threads()) == {1}
-        leave.set()
-        thread.join()
-        assert set(blas_threads()) == {1}  # the second is not done yet
-    assert blas_threads() == before
+            found.append(blas_threads())
+            executor.submit(one_blas_thread().__exit__).result()
+            found.append(blas_threads())  # the second is not done yet
+        found.append(blas_threads())
+    ones = [1] * len(before)
+    assert found == [ones, ones, before]
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_small_work_takes_one_thread_and_large_work_what_there_is():
     import torch
 
-    cpu, before = torch.device("cpu"), torch.get_num_threads()
+    cpu, before = torch.device("cpu"), 2
     with threads_for(1e3, cpu):
         assert torch.get_num_threads() == 1
     with threads_for(1e12, cpu):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skdistill import DatasetDistiller
 from skdistill.cli import main
 
 
@@ -44,6 +45,12 @@ def complaint(capsys):
         return captured.err
 
     return complaint
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Learn rows in a few steps, where a test is not about how good they are."""
+    monkeypatch.setitem(DatasetDistiller.__init__.__kwdefaults__, "max_iter", 20)
 
 
 @pytest.fixture

@@ -18,7 +18,9 @@ def test_learnt_rows_are_scored_by_their_own_predictor(run, tmp_path):
     assert np.isclose(small.sample_weight.sum(), 331)
 
 
-def test_encoded_columns_are_named_and_numbers_keep_their_units(run, houses_csv, tmp_path):
+def test_encoded_columns_are_named_and_numbers_keep_their_units(
+    run, houses_csv, tmp_path, few_steps
+):
     path = tmp_path / "small.csv"
     output = run(houses_csv, "--method", "distill", "-n", 12, "-o", path, "--estimator", "ridge")
     assert "12 learnt rows, 5 columns encoded as" in output

@@ -102,6 +102,7 @@ def test_ctrl_c_while_rows_are_learnt(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".npz"])
 @pytest.mark.parametrize("method", ["coreset", "distill"])
+@pytest.mark.usefixtures("few_steps")
 def test_a_full_disk_keeps_the_old_file(complaint, tmp_path, monkeypatch, suffix, method):
     def full(source, destination):
         raise OSError(28, "No space left on device")
@@ -128,6 +129,7 @@ def test_a_full_disk_keeps_the_old_picture(complaint, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("options", [["--method", "distill"], ["--estimator", "krr"]], ids=str)
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.usefixtures("few_steps")
 def test_one_outlying_cell(run, tmp_path, options, seed):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(400, 5))
@@ -146,6 +148,7 @@ def test_classes_far_from_all_rows_are_the_most_frequent():
     assert model.predict([[0.0]]).shape == (1,)
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_two_rows(run, tmp_path):
     assert "krr on" in run("diabetes", "-n", 2, "--method", "distill")
     assert "krr on" in run("diabetes", "-n", 2, "--estimator", "krr")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import small_problems
 import torch
+from named import named
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import GridSearchCV
@@ -257,7 +258,7 @@ def test_loss_falls_on_digits(digits, shape):
         {"standardize": False},
         {"early_stopping": False},
         {"network": "auto"},
-        {"network": lambda shape, n: nn.Sequential(nn.Flatten(), nn.Linear(64, n))},
+        {"network": named(lambda shape, n: nn.Sequential(nn.Flatten(), nn.Linear(64, n)))},
     ],
     ids=str,
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import small_problems
 import torch
+from named import named
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
@@ -366,8 +367,8 @@ def test_several_labels(digits):
         {"early_stopping": False},
         {"network": "auto"},
         {
-            "network": lambda shape, n: nn.Sequential(
-                nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, n)
+            "network": named(
+                lambda shape, n: nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, n))
             )
         },
         {"pool": "trained", "n_networks": 3, "pool_size": 3, "max_online_updates": 9},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import small_problems
 import torch
+from named import named
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -398,7 +399,7 @@ def test_loss_falls_on_digits(digits, shape, options):
         {"augment": None},
         {"factor": 3},
         {"network": "auto", "image_shape": None, "batch_size": "auto"},
-        {"network": plain_module, "image_shape": None, "features": 24},
+        {"network": named(plain_module), "image_shape": None, "features": 24},
     ],
     ids=str,
 )

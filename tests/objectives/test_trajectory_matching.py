@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import small_problems
 import torch
+from named import named
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
@@ -451,14 +452,18 @@ def test_step_size_is_learnt_and_used(digits):
         {"init": "sensitivity_kmeans"},
         {"batch_sampling": "uniform"},
         {"reweight": True},
-        {"batch_loss": lambda targets, outputs: np.abs(targets - outputs).sum(1)},
+        {"batch_loss": named(lambda targets, outputs: np.abs(targets - outputs).sum(1))},
         {"class_balance": False},
         {"optimizer": "sgd"},
         {"batch_size": 64},
         {"standardize": False, "learning_rate": 1.0},
         {"objective": technique("auto", syn_steps=2)},
         {"objective": technique(batch_syn=3, recompute=False)},
-        {"objective": technique(lambda shape, n: nn.Sequential(nn.Flatten(), nn.Linear(64, n)))},
+        {
+            "objective": technique(
+                named(lambda shape, n: nn.Sequential(nn.Flatten(), nn.Linear(64, n)))
+            )
+        },
         {"objective": technique("auto"), "image_shape": None},
     ],
     ids=str,
