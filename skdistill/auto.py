@@ -307,7 +307,7 @@ callable, default="rbf"
                 judges,
                 budget,
                 n_trials=self.n_exchanges,
-                move_targets=data.target.kind == "numbers",
+                move_targets=data.target.kind == "numbers" and not self._own_rows(),
                 rng=rng,
             )
             use_weights = entries[best].use_weights
@@ -348,11 +348,14 @@ callable, default="rbf"
                 objective="nearest_neighbors", max_iter=LEARNING_STEPS, device=self.device
             )
             learnt = [Given(prototypes, False, "learnt prototypes")]
-        own_rows = isinstance(self.candidates, str) and self.candidates == "rows"
-        default = default_candidates(data.target.kind, part, learnt, own_rows=own_rows)
+        default = default_candidates(data.target.kind, part, learnt, own_rows=self._own_rows())
         if isinstance(self.candidates, str):
             return default
         return [default[0], *(Given(distiller, use) for distiller, use in self.candidates)]
+
+    def _own_rows(self) -> bool:
+        """Whether rows and their targets are to be the user's."""
+        return isinstance(self.candidates, str) and self.candidates == "rows"
 
     def _check_candidates(self) -> None:
         """Check what the constraints of parameters let through."""

@@ -11,6 +11,7 @@ from .estimators import ESTIMATORS
 from .job import DEFAULT_ROWS, TEST_SIZE
 from .methods import METHODS
 from .table import EMBEDDED, FORMATS
+from .text_files import HEADERS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,7 +38,11 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     package = sys.modules[__name__.partition(".")[0]]  # which is above all that it imports
     add("--version", action="version", version=f"skdistill {package.__version__}")
-    add("source", metavar="SOURCE", help=f"{', '.join(EMBEDDED)}, or a file: {' '.join(FORMATS)}")
+    add(
+        "source",
+        metavar="SOURCE",
+        help=f"{', '.join(EMBEDDED)}, a file ({' '.join(FORMATS)}), or - for one that is piped in",
+    )
     add(
         "--target",
         metavar="COLUMN",
@@ -56,6 +61,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="COLUMN",
         help="what each row counts for (default: a column named sample_weight, or a last one named"
         " weight, as -o writes it; none: no column)",
+    )
+    add(
+        "--header",
+        choices=HEADERS,
+        default="auto",
+        help="whether the first row of a text file holds names (default: auto, which refuses one"
+        " that looks like data)",
     )
     add(
         "--task",

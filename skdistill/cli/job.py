@@ -55,7 +55,9 @@ def run(options: argparse.Namespace) -> None:
         check_output(path, option, options.source)
     test_size = _check_test_size(options)
     _check_picture(options.picture, options.source)
-    table = read_table(options.source, options.target, tuple(options.drop), options.weight)
+    table = read_table(
+        options.source, options.target, tuple(options.drop), options.weight, options.header
+    )
     for path, option in ((options.output, "-o"), (options.test_out, "--test-out")):
         if path:
             output_format(path, table, option)

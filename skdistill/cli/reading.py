@@ -7,13 +7,17 @@ whose message is meant for the person at the keyboard.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
+import shutil
 import stat
-import warnings
+import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,9 +32,14 @@ from .table import (
     InputError,
     Table,
     import_pandas,
+    import_pyarrow,
+    suffix_of,
 )
+from .text_files import read_text
 
 NO_WEIGHT = "none"
+STANDARD_INPUT = "-"
+MAGIC = {b"PAR1": ".parquet", b"PK": ".npz", b"\x1f\x8b": ".csv.gz"}
 _NAME_OF_ROW_NUMBERS = re.compile(r"unnamed: 0|index|idx|row|(.*[ _])?(id|no|nr|row_?(number|id))")
 TARGET_NAMES = ("target", "label", "class", "y")
 # A small file that calls for a lot of memory was made for that.
@@ -43,13 +52,15 @@ def read_table(
     target: str | None = None,
     drop: tuple[str, ...] = (),
     weight: str | None = None,
+    header: str = "auto",
 ) -> Table:
     """Read an embedded table by its name, or a csv, tsv, parquet or npz file.
 
     Parameters
     ----------
     source : str
-        One of `EMBEDDED`, or the path of a file whose suffix is one of `FORMATS`.
+        One of `EMBEDDED`, the path of a file whose suffix is one of `FORMATS`, or "-", which reads
+        a file of any format from the standard input.
 
     target : str, default=None
         Column (npz: array) to predict. None takes the first of `TARGET_NAMES` that exists,
@@ -61,6 +72,9 @@ def read_table(
     weight : str, default=None
         Column (npz: array) of weights. None takes one named sample_weight, or a last one named
         weight, as this package writes it; "none" takes no column.
+
+    header : {"auto", "first", "none"}, default="auto"
+        Whether the first row of a text file holds names; "auto" refuses one that looks like data.
 
     Returns
     -------
@@ -76,15 +90,17 @@ def read_table(
         if target is not None or drop or weight:
             raise InputError(f"--target, --drop and --weight are for files; {source} is embedded")
         return _load_embedded(source)
+    if source == STANDARD_INPUT:
+        return _read_standard_input(target, drop, weight, header)
     path = Path(source)
     _check_file(path)
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix not in FORMATS:
         raise InputError(f"{source!r} must end in one of {', '.join(FORMATS)}")
     if suffix == ".npz":
         table = _read_npz(path, target, drop, weight)
     else:
-        table = _read_frame(path, suffix, target, drop, weight)
+        table = _read_frame(path, suffix, target, drop, weight, header)
     if table.X.shape[0] == 0:
         raise InputError(f"{source!r} is empty: it has no rows")
     if table.X.shape[1] == 0:
@@ -92,6 +108,28 @@ def read_table(
     check_target_values(table)
     if table.weight is not None:
         _check_weights(table)
+    return table
+
+
+def _read_standard_input(
+    target: str | None, drop: tuple[str, ...], weight: str | None, header: str
+) -> Table:
+    """Read what is piped in, by way of a file; its first bytes tell the format."""
+    with TemporaryDirectory() as folder:
+        place = Path(folder, "input")
+        with open(place, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        with open(place, "rb") as file:
+            begin = file.read(2**12)
+        suffix = next((s for start, s in MAGIC.items() if begin.startswith(start)), ".csv")
+        if suffix == ".csv" and begin.lstrip()[:1] in (b"[", b"{"):
+            suffix = ".json" if begin.lstrip()[:1] == b"[" else ".jsonl"
+        named = place.rename(place.with_suffix(suffix))
+        try:
+            table = read_table(str(named), target, drop, weight, header)
+        except InputError as error:
+            raise InputError(str(error).replace(repr(str(named)), "the standard input")) from error
+    table.name, table.path = "standard input", None
     return table
 
 
@@ -222,23 +260,40 @@ def _read_small_set(
 
 
 def _read_frame(
-    path: Path, suffix: str, target: str | None, drop: tuple[str, ...], weight: str | None
+    path: Path,
+    suffix: str,
+    target: str | None,
+    drop: tuple[str, ...],
+    weight: str | None,
+    header: str,
 ) -> Table:
-    """Read a csv, tsv or parquet file through pandas."""
+    """Read a text, JSON or parquet file into a DataFrame."""
     pd = import_pandas(f"reading {suffix} files")
-    separator = ","
-    if suffix == ".parquet":
-        frame = reading(path, lambda: pd.read_parquet(path))
-    else:
-        separator = reading(path, lambda: find_separator(path, TEXT_SEPARATORS[suffix]))
-        frame = reading(path, lambda: _read_text(path, separator))
-    table = _table_of_frame(path, frame, suffix, target, drop, weight)
-    if suffix != ".parquet":
-        table.separator = separator
-        column = _with_classes_of_missing_marks(path, separator, table.frame[table.target])
-        table.frame[table.target] = column
-        table.y = column_values(column)
+    if suffix not in TEXT_SEPARATORS:
+        read = pd.read_parquet if suffix == ".parquet" else partial(_read_json, suffix=suffix)
+        frame = reading(path, lambda: read(path))
+        return _table_of_frame(path, frame, suffix, target, drop, weight)
+    import_pyarrow(f"reading {suffix} files")
+    text = reading(path, lambda: read_text(path, suffix, header))
+    table = _table_of_frame(path, text.frame, suffix, target, drop, weight)
+    table.separator, table.cells = text.form.separator, text.cells
+    table.notes = text.form.notes + table.notes
     return table
+
+
+def _read_json(path: Path, suffix: str) -> Any:
+    """Read one object a row: a list of them, one a line, or columns of values."""
+    pd = import_pandas("reading JSON")
+    with open(path, encoding="utf-8-sig") as file:
+        if suffix == ".jsonl":
+            found = [json.loads(line) for line in file if line.strip()]
+        else:
+            found = json.load(file)
+    rows = found.values() if isinstance(found, dict) else found
+    kinds = (dict, list) if isinstance(found, dict) else dict
+    if not isinstance(found, list | dict) or not all(isinstance(row, kinds) for row in rows):
+        raise ValueError("it must hold one object for each row")
+    return pd.DataFrame(found).reset_index(drop=True)
 
 
 def _table_of_frame(
@@ -276,56 +331,12 @@ def _table_of_frame(
     )
 
 
-def _read_text(path: Path, separator: str) -> Any:
-    """Read a csv or tsv file; its header must name every cell of a row, and each once."""
-    pd = import_pandas("reading text files")
-    header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
-    twice = sorted(set(header[header.duplicated()]))
-    if twice:
-        raise ValueError(
-            f"its header names {', '.join(map(repr, twice))} twice; rename one of them"
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            # Without index_col=False the first of too many cells would be the name of the row.
-            return pd.read_csv(path, sep=separator, low_memory=False, index_col=False)
-        except pd.errors.ParserWarning:
-            pass
-    cells = pd.read_csv(path, sep=separator, low_memory=False, header=None, skiprows=1)
-    names = pd.read_csv(path, sep=separator, nrows=0, index_col=False).columns
-    if cells.iloc[:, len(names) :].notna().to_numpy().any():
-        if cells.shape[1] == len(names) + 1 and cells[0].is_unique:  # names of rows, as R writes
-            return cells.set_index(0).rename_axis(None).set_axis(names, axis=1)
-        raise ValueError(
-            f"its rows have {cells.shape[1]} cells and its header names {len(names)} columns"
-        )
-    return cells.iloc[:, : len(names)].set_axis(names, axis=1)  # rows that end in a separator
-
-
 def _are_row_numbers(column: Any) -> bool:
     """Whether a column counts the rows, and has the name that such columns have."""
     if not _NAME_OF_ROW_NUMBERS.fullmatch(str(column.name).strip().lower()):
         return False
     values = column.to_numpy()
     return values.dtype.kind in "iu" and len(values) > 1 and bool((np.diff(values) == 1).all())
-
-
-def _with_classes_of_missing_marks(path: Path, separator: str, column: Any) -> Any:
-    """Return a text target in which "None", "NA" and "null" are classes, as empty cells are not."""
-    if column.dtype.kind in "fiub" or not column.isna().any():
-        return column
-    pd = import_pandas("reading text files")
-    texts = pd.read_csv(
-        path,
-        sep=separator,
-        usecols=[column.name],
-        index_col=False,
-        keep_default_na=False,
-        na_values=[""],
-        dtype=str,
-    )
-    return texts[column.name]
 
 
 def listed_columns(drop: Sequence[str], columns: list[str]) -> tuple[str, ...]:
@@ -395,14 +406,6 @@ def choose_target(
     return target, note
 
 
-def find_separator(path: Path, default: str) -> str:
-    """Return `default`, or the semicolon or tab that a csv header has in its place."""
-    with open(path, encoding="utf-8") as file:
-        header = file.readline()
-    found = [mark for mark in (default, ";", "\t") if mark in header]
-    return found[0] if found else default
-
-
 def column_values(column: Any) -> np.ndarray:
     """Return a pandas column as numbers or, where it holds anything else, as objects."""
     values = column.to_numpy()
@@ -443,6 +446,6 @@ def reading(path: Path, read: Any) -> Any:
         raise InputError(
             f'reading {path.suffix} files needs pyarrow: pip install "skdistill[io]"'
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, RecursionError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{str(path)!r} cannot be read: {reason}") from error

@@ -20,12 +20,12 @@ from .reading import (
     check_target_values,
     choose_target,
     column_values,
-    find_separator,
     listed_columns,
     reading,
 )
-from .table import TEXT_SEPARATORS, InputError, Table, import_pandas
+from .table import TEXT_SEPARATORS, InputError, Table, import_pandas, import_pyarrow, suffix_of
 from .task import guess_task
+from .text_files import Form, batches_of, find_form, typed, unpacked
 from .writing import check_output
 
 PART_ROWS = 2**16
@@ -46,7 +46,7 @@ def run_stream(options: argparse.Namespace) -> None:
         If the input, the options or the output cannot be worked with.
     """
     path = Path(options.source)
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if not path.is_file() or suffix not in (*TEXT_SEPARATORS, ".parquet"):
         raise InputError("--stream is for csv, tsv and parquet files; leave it out for all else")
     if isinstance(options.n_samples, float):
@@ -62,10 +62,10 @@ def run_stream(options: argparse.Namespace) -> None:
             " --picture and no --method but coreset"
         )
     check_output(options.output, "-o", options.source)
-    out = Path(options.output).suffix.lower() or suffix
+    out = suffix_of(options.output) or suffix
     if out not in (*TEXT_SEPARATORS, ".parquet"):
         raise InputError(f"-o {options.output!r} must end in .csv, .tsv or .parquet")
-    parts = _Parts(path, suffix)
+    parts = _Parts(path, suffix, options.header)
     first = next(parts.frames(quiet=True), None)
     if first is None or not len(first):
         raise InputError(f"{options.source!r} is empty: it has no rows")
@@ -115,10 +115,12 @@ def run_stream(options: argparse.Namespace) -> None:
 class _Parts:
     """The parts of a file, as DataFrames of the same columns and types of text."""
 
-    def __init__(self, path: Path, suffix: str) -> None:
+    def __init__(self, path: Path, suffix: str, header: str) -> None:
         self.path, self.suffix = path, suffix
-        self._pandas = import_pandas(f"reading {suffix} files")
-        self._types: dict[str, Any] = {}
+        import_pandas(f"reading {suffix} files")
+        self._header = header
+        self._form: Form | None = None
+        self._texts: set[str] | None = None
 
     def frames(self, quiet: bool = False) -> Iterator[Any]:
         """Yield the parts, and show how far the file is read unless `quiet`."""
@@ -146,20 +148,19 @@ class _Parts:
                 yield batch.to_pandas(), n_rows / total
 
     def _text(self) -> Iterator[tuple[Any, float]]:
-        separator = find_separator(self.path, TEXT_SEPARATORS[self.suffix])
+        pa = import_pyarrow(f"reading {self.suffix} files")
+        if self._form is None:
+            self._form = find_form(self.path, self.suffix, self._header)
         total = max(1, self.path.stat().st_size)
-        with open(self.path, "rb") as file:
-            reader = self._pandas.read_csv(
-                file, sep=separator, chunksize=PART_ROWS, low_memory=False, dtype=self._types
-            )
-            for frame in reader:
-                if not self._types:  # text stays text where a later part holds numbers only
-                    self._types = {
-                        name: dtype
-                        for name, dtype in frame.dtypes.items()
-                        if dtype.kind not in "iufb"
-                    }
-                yield frame, file.tell() / total
+        with open(self.path, "rb") as file, unpacked(file, self.path) as stream:
+            for cells in batches_of(stream, self._form):
+                for start in range(0, cells.num_rows, PART_ROWS):
+                    part = pa.Table.from_batches([cells.slice(start, PART_ROWS)])
+                    frame = typed(part, self._texts or set())
+                    if self._texts is None:  # text stays text where a later part holds numbers only
+                        kinds = frame.dtypes.items()
+                        self._texts = {n for n, dtype in kinds if dtype.kind not in "iufb"}
+                    yield frame, file.tell() / total
 
 
 def _target_of(frame: Any, target: str, source: str) -> Any:

@@ -9,8 +9,25 @@ from typing import Any
 import numpy as np
 
 EMBEDDED = ("digits", "diabetes")
-TEXT_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-FORMATS = (*TEXT_SEPARATORS, ".parquet", ".npz")
+TEXT_SEPARATORS = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
+FORMATS = (*TEXT_SEPARATORS, ".json", ".jsonl", ".parquet", ".npz")
+
+
+def suffix_of(path: str | Path) -> str:
+    """Return the end of a file name that tells its format, ``.csv.gz`` whole.
+
+    Parameters
+    ----------
+    path : str or Path
+        The name.
+
+    Returns
+    -------
+    str
+        In lower case; empty where there is none.
+    """
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
 
 
 class InputError(ValueError):
@@ -50,6 +67,9 @@ class Table:
     path : Path or None
         The file, None for an embedded table.
 
+    cells : pyarrow Table or None
+        All cells of a text file, as they came.
+
     separator : str
         What separates the cells of a text file.
 
@@ -75,6 +95,7 @@ class Table:
     row_shape: tuple[int, ...] = ()
     frame: Any = None
     path: Path | None = None
+    cells: Any = None
     separator: str = ","
     feature_names: list[str] | None = None
     weight: np.ndarray | None = None
@@ -128,3 +149,29 @@ def import_pandas(purpose: str) -> Any:
     except ImportError as error:
         raise InputError(f'{purpose} needs pandas: pip install "skdistill[io]"') from error
     return pandas
+
+
+def import_pyarrow(purpose: str) -> Any:
+    """Return pyarrow, or tell how to get it.
+
+    Parameters
+    ----------
+    purpose : str
+        What it is needed for.
+
+    Returns
+    -------
+    module
+        Imported now, if it was not yet.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.csv
+    except ImportError as error:
+        raise InputError(f'{purpose} needs pyarrow: pip install "skdistill[io]"') from error
+    return pyarrow

@@ -14,7 +14,14 @@ import numpy as np
 
 from .._files import replacing
 from ..data import DistilledData
-from .table import FORMATS, TEXT_SEPARATORS, InputError, Table, import_pandas
+from .table import (
+    FORMATS,
+    TEXT_SEPARATORS,
+    InputError,
+    Table,
+    import_pandas,
+    suffix_of,
+)
 
 
 def check_output(path: str | None, what: str, source: str) -> None:
@@ -80,7 +87,7 @@ def output_format(path: str, table: Table, option: str = "-o") -> str:
     InputError
         If the suffix is another, or pandas is needed and missing.
     """
-    suffix = Path(path).suffix.lower() or table.suffix
+    suffix = suffix_of(path) or table.suffix
     if suffix not in FORMATS:
         raise InputError(f"{option} {path!r} must end in one of {', '.join(FORMATS)}")
     if suffix != ".npz":
@@ -238,8 +245,8 @@ def _write_frame(
     is_text = suffix in TEXT_SEPARATORS
     if table.frame is None:
         frame = _array_frame(table, rows)
-    elif is_text and table.suffix in TEXT_SEPARATORS:
-        frame = _original_cells(table).iloc[rows]
+    elif is_text and table.cells is not None:
+        frame = _original_cells(table, rows)
     else:
         frame = table.frame.iloc[rows]
     name = table.weight_name or _free_name("weight", frame.columns)
@@ -253,8 +260,15 @@ def _write_whole(frame: Any, table: Table, path: str, suffix: str, *, index: boo
     """Write a DataFrame; what was there is lost only to a whole file."""
     with replacing(path) as beside:
         if suffix in TEXT_SEPARATORS:
-            separator = table.separator if suffix == table.suffix else TEXT_SEPARATORS[suffix]
-            frame.to_csv(beside, sep=separator, index=index)
+            same = suffix.split(".")[1] == table.suffix.split(".")[1]  # packed or not
+            separator = table.separator if same else TEXT_SEPARATORS[suffix]
+            packed = "gzip" if suffix.endswith(".gz") else None
+            frame.to_csv(beside, sep=separator, index=index, compression=packed)
+        elif suffix in (".json", ".jsonl"):
+            lines = suffix == ".jsonl"
+            frame.to_json(
+                beside, orient="records", lines=lines, force_ascii=False, date_format="iso"
+            )
         else:
             frame.to_parquet(beside, index=index)
 
@@ -296,11 +310,11 @@ def _array_frame(table: Table, rows: np.ndarray) -> Any:
     return frame
 
 
-def _original_cells(table: Table) -> Any:
-    """Read a text file again without interpreting it: 007 stays 007, NA stays NA."""
-    pd = import_pandas("reading text files")
-    frame = pd.read_csv(table.path, sep=table.separator, dtype=str, keep_default_na=False)
-    frame.columns = table.frame.columns
+def _original_cells(table: Table, rows: np.ndarray) -> Any:
+    """Return rows of a text file without interpreting them: 007 stays 007, NA stays NA."""
+    frame = table.cells.take(rows).to_pandas()
+    if table.has_index:
+        frame = frame.set_index(frame.columns[0]).rename_axis(None)
     return frame
 
 

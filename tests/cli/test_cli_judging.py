@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sklearn.tree import DecisionTreeRegressor
+
 from skdistill import AutoDistiller, DistilledData
 from skdistill.cli import main
 from skdistill.cli.reading import read_table
@@ -46,9 +48,12 @@ def test_auto_is_the_default_and_shows_what_it_tried(capsys, rare, tmp_path):
 
 def test_rows_of_own_have_their_own_target():
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(200, 2))
-    y = X[:, 0] + rng.normal(size=200)
-    auto = AutoDistiller(20, candidates="rows", n_rounds=1, n_exchanges=0, random_state=0)
+    X = rng.normal(size=(1200, 2))
+    y = X[:, 0] + rng.normal(size=1200)
+    tree = DecisionTreeRegressor(random_state=0)
+    auto = AutoDistiller(
+        20, candidates="rows", estimator=tree, n_rounds=1, n_exchanges=8, random_state=0
+    )
     small = auto.fit_distill(X, y)
     np.testing.assert_array_equal(small.X, X[small.indices])
     np.testing.assert_array_equal(small.y, y[small.indices])

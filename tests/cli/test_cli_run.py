@@ -103,7 +103,7 @@ def test_the_output_tells_what_was_guessed(run, houses_csv):
     output = run(houses_csv, "-n", 40)
     assert "target price (the last column): 240 numbers, regression" in output
     assert "R2" in output and "accuracy" not in output
-    assert "features: 4 numbers, 1 category" in output
+    assert "features: 3 numbers, 1 category, 1 text" in output
     assert re.search(r"\d+ values missing", output)
 
 
