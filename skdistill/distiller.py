@@ -541,7 +541,7 @@ default="rbf"
                 problem,
                 settings,
                 lambda: clone(objective),
-                starts.make,
+                starts.make_all,
                 lambda *found: row_losses(settings.batches.loss, *found, kind=data.target.kind),
                 float_type(data.features.dtype),
             )

@@ -35,6 +35,7 @@ from .held_out import held_out_parts
 from .kernel_search import FIT_ROWS, KernelStart, search_rbf
 from .neighbour_units import neighbour_coordinates
 from .problem import Learnt, Problem, Settings
+from .race import best_start
 from .row_scores import TEMPERATURE, held_out_outputs, representative_scores
 from .starts import Start
 from .trainer import Trainer, TrainingResult, finish, train
@@ -47,7 +48,7 @@ RIDGES = {"few": (1e-6, 1e-5, 1e-4, 1e-3), "many": (1e-7, 1e-5, 1e-3)}
 SAFE = KernelStart(-math.inf, 1.0, 1e-5)  # without held-out rows: typical distance, some ridge
 
 
-StartFunction = Callable[[TrainingSet, Coordinates, float], Start]
+StartFunction = Callable[[TrainingSet, Coordinates, float], list[Start]]
 LossFunction = Callable[[Any, float, Any, Any], Any]
 
 
@@ -55,7 +56,7 @@ def learn(
     problem: Problem,
     settings: Settings,
     make_objective: Callable[[], Objective],
-    make_start: StartFunction,
+    make_starts: StartFunction,
     losses: LossFunction,
     dtype: np.dtype,
 ) -> Learnt:
@@ -67,8 +68,8 @@ def learn(
     settings : Settings
     make_objective : callable
         Fresh copy of the technique.
-    make_start : callable
-        Training set, coordinates and gamma -> `Start`.
+    make_starts : callable
+        Training set, coordinates and gamma -> starts to choose from.
     losses : callable
         Outputs (k, q), temperature, targets (k, q) and codes (k,) -> losses (k,) of rows.
     dtype : dtype
@@ -122,7 +123,7 @@ def learn(
     )
     if few and settings.options.max_iter is None and problem.kind == "classes":
         settings = replace(settings, options=replace(settings.options, max_iter=FEW_STEPS))
-    runner = _Runner(data, coordinates, context, settings, make_objective, make_start, losses)
+    runner = _Runner(data, coordinates, context, settings, make_objective, make_starts, losses)
     objective, result = runner.run(splits)
     # What is handed out is what the last solve sees: rounded rows, at their own coordinates.
     handed = _hand_out(objective, result.support, coordinates, dtype, problem.device)
@@ -220,7 +221,7 @@ class _Runner:
         context: Context,
         settings: Settings,
         make_objective: Callable[[], Objective],
-        make_start: StartFunction,
+        make_starts: StartFunction,
         losses: LossFunction,
     ) -> None:
         self.data = data
@@ -228,7 +229,7 @@ class _Runner:
         self.context = context
         self.settings = settings
         self.make_objective = make_objective
-        self.make_start = make_start
+        self.make_starts = make_starts
         self.losses = losses
 
     def run(self, splits: list[tuple[Any, Any]]) -> tuple[Objective, TrainingResult]:
@@ -284,14 +285,20 @@ class _Runner:
     def _trainer(
         self, data: TrainingSet, held_out: TrainingSet | None, *, in_folds: bool = False
     ) -> Trainer:
-        objective = self.make_objective()
-        objective.setup(self.context)
-        start = self.make_start(data, self.coordinates, self.context.kernel.gamma)
-        support = _start_support(objective, start, self.coordinates, self.context)
+        objective = self._objective()
+        starts = self.make_starts(data, self.coordinates, self.context.kernel.gamma)
+        supports = [
+            _start_support(objective, start, self.coordinates, self.context) for start in starts
+        ]
         settings = self.settings
         balance, plan = settings.balance and data.codes is not None, settings.batches
+        weight = balanced_weight(data.weight, data.codes) if balance else data.weight
+        support = supports[0]
+        if len(supports) > 1:
+            seed = self._seed()
+            support = best_start(self._objective, supports, data, weight, settings.options, seed)
         sampler = BatchSampler(
-            balanced_weight(data.weight, data.codes) if balance else data.weight,
+            weight,
             self.context.generator,
             importance=plan.importance,
             mixing=plan.mixing[0],
@@ -314,6 +321,15 @@ class _Runner:
             keep_all=in_folds,
         )
 
+    def _objective(self) -> Objective:
+        objective = self.make_objective()
+        objective.setup(self.context)
+        return objective
+
+    def _seed(self) -> int:
+        generator = self.context.generator
+        return int(torch.randint(2**31, (), generator=generator, device=generator.device))
+
     def _losses(self, data: TrainingSet) -> Callable[[Any, float, Any], Any]:
         """Make the function: outputs, temperature, index of rows -> what makes them important."""
 
@@ -323,8 +339,7 @@ class _Runner:
 
         sampling, generator = self.settings.batches.sampling, self.context.generator
         if sampling == "representative":
-            seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-            scores = representative_scores(data, np.random.RandomState(seed))
+            scores = representative_scores(data, np.random.RandomState(self._seed()))
             return lambda outputs, temperature, index: scores[index]
         if sampling != "reducible":
             return losses

@@ -16,8 +16,9 @@ from ..coreset import SensitivityCoreset
 from ..data import DistilledData
 from ..objectives import TrainingSet
 from .coordinates import Coordinates
-from .starts import Start, drawn_start, kmeans_start
+from .starts import Start, drawn_start, kmeans_start, kmeans_starts
 
+ROW_STARTS, UNIFORM_STARTS = 2, 2  # that a start of k-means centres is compared with
 CORESET_ROWS = (2000, 20)  # of the coreset that k-means is solved on: at least, and for each row
 
 
@@ -49,7 +50,20 @@ class Starts:
         elif not isinstance(init, str):
             found = _distilled_by(init, data)
             self.given = check_given(found, f"init={init!r}: its {found!r}", data, budget)
-        self.by_ridge = hasattr(distiller._technique(), "reg")
+        technique = distiller._technique()
+        self.by_ridge = hasattr(technique, "reg")
+        self.several = technique.compares_starts and self.target.kind == "classes"
+
+    def make_all(self, data: TrainingSet, coordinates: Coordinates, gamma: float) -> list[Start]:
+        """Make the starts to choose from: several where the technique can tell which is better."""
+        if self.given is not None or self.name != "auto" or not self.several:
+            return [self.make(data, coordinates, gamma)]
+        budget, rng, balance = self.budget, self.rng, self.balance
+        starts = kmeans_starts(data, budget, rng, ROW_STARTS, balance=balance)
+        weight = data.weight.cpu().numpy()
+        for _ in range(UNIFORM_STARTS):
+            starts.append(drawn_start(data, weight, budget, rng, balance=balance))
+        return starts
 
     def make(self, data: TrainingSet, coordinates: Coordinates, gamma: float) -> Start:
         """Start from a training set in coordinates."""

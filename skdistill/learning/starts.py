@@ -7,6 +7,7 @@ to its weight or as many as any other.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,9 +109,47 @@ def kmeans_start(
     -------
     Start
     """
-    rows, width = data.rows, data.rows.shape[1]
+    made = _of_clusters(data, budget, rng, balance, (rows_of_clusters,))
+    return made[0]
+
+
+def kmeans_starts(
+    data: TrainingSet,
+    budget: int,
+    rng: np.random.RandomState,
+    n_draws: int,
+    *,
+    balance: bool = False,
+) -> list[Start]:
+    """Centres of one clustering, and several draws of a random row from each of its clusters.
+
+    Parameters
+    ----------
+    data, budget, rng, balance
+        See `kmeans_start`.
+    n_draws : int
+        Starts of random rows.
+
+    Returns
+    -------
+    list of Start
+        The centres come first.
+    """
+    return _of_clusters(data, budget, rng, balance, (False,) + (True,) * n_draws)
+
+
+def _of_clusters(
+    data: TrainingSet,
+    budget: int,
+    rng: np.random.RandomState,
+    balance: bool,
+    as_rows: Sequence[bool],
+) -> list[Start]:
+    """Make a start for each of `as_rows`: random rows of the clusters, or else their centres."""
+    rows = data.rows
     weight = data.weight.double().cpu().numpy()
-    centres, values = [], []
+    places: list[list[np.ndarray]] = [[] for _ in as_rows]
+    values: list[list[np.ndarray]] = [[] for _ in as_rows]
     for members, count in _groups(data, budget, balance):
         if len(members) > CLUSTER_ROWS:
             members = rng.choice(members, CLUSTER_ROWS, replace=False)
@@ -123,26 +162,32 @@ def kmeans_start(
         if numbers is not None:
             points, seeds = np.hstack([features, numbers]), "random"
         held = weight[members]
-        centre, label = _clusters(points, held, count, rng, seeds)
-        centre = centre[:, :width]
-        if rows_of_clusters:
-            found, row = _row_of_each(label, held, rng)
-            centre[found] = features[row]
-        elif numbers is not None:
-            centre = _at_their_distance(centre, label, features, held)
-        centres.append(centre)
+        centres, label = _clusters(points, held, count, rng, seeds)
+        centres, means = centres[:, : rows.shape[1]], None
         if targets is not None:
-            mass = np.bincount(label, weights=held, minlength=len(centre))
-            sums = np.zeros((len(centre), targets.shape[1]))
-            np.add.at(sums, label, targets * held[:, None])
-            means = sums / np.where(mass > 0, mass, 1.0)[:, None]
-            if rows_of_clusters:
-                means[found] = targets[row]
-            values.append(means)
-    start = torch.from_numpy(np.concatenate(centres)).to(rows.device, rows.dtype)
-    if data.targets is None:
-        return Start(start, None)
-    return Start(start, torch.from_numpy(np.concatenate(values)).to(data.rows.device))
+            mass = np.bincount(label, weights=held, minlength=len(centres))
+            means = np.zeros((len(centres), targets.shape[1]))
+            np.add.at(means, label, targets * held[:, None])
+            means /= np.where(mass > 0, mass, 1.0)[:, None]
+        for k, drawn in enumerate(as_rows):
+            place, value = centres.copy(), None if means is None else means.copy()
+            if drawn:
+                found, row = _row_of_each(label, held, rng)
+                place[found] = features[row]
+                if value is not None:
+                    value[found] = targets[row]
+            elif numbers is not None:
+                place = _at_their_distance(place, label, features, held)
+            places[k].append(place)
+            if value is not None:
+                values[k].append(value)
+    device = rows.device
+    starts = []
+    for place, value in zip(places, values, strict=True):
+        targets = torch.from_numpy(np.concatenate(value)).to(device) if value else None
+        start = torch.from_numpy(np.concatenate(place)).to(device, rows.dtype)
+        starts.append(Start(start, targets))
+    return starts
 
 
 def _groups(data: TrainingSet, budget: int, balance: bool) -> list[tuple[np.ndarray, int]]:

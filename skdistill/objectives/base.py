@@ -60,6 +60,11 @@ class Objective(DocLinkMixin, BaseEstimator):
         Whether ``checkpoint=path`` can write its state: what it holds are numbers, tensors, lists,
         dicts and objects of this package. False by default.
 
+    compares_starts : bool
+        Whether losses on the same batch, after a few steps on the same batches, tell which of
+        several starts is better: no chance but the batches' is in them. ``init="auto"`` then
+        compares some for classes. False by default.
+
     See Also
     --------
     skdistill.DatasetDistiller : Trains rows by a technique, its parameter `objective`.
@@ -99,6 +104,7 @@ class Objective(DocLinkMixin, BaseEstimator):
     keeps_best: ClassVar[bool] = True
     folds: ClassVar[bool] = True
     resumes: ClassVar[bool] = False
+    compares_starts: ClassVar[bool] = False
 
     def reweights(self, kind: str, rows_per_class: float) -> bool:
         """Whether ``reweight="auto"`` weights the rows of importance batches.

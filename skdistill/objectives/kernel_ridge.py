@@ -84,6 +84,7 @@ class KernelRidge(Objective):
     kinds: ClassVar[frozenset[str]] = frozenset({"none", "classes", "multilabel", "numbers"})
     learns_labels: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
+    compares_starts: ClassVar[bool] = True
 
     def __init__(self, reg: str | float = "auto", loss: str = "auto", dropout: float = 0.0) -> None:
         self.reg = reg

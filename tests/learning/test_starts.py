@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from skdistill.learning.starts import _row_of_each, drawn_start, kmeans_start
+from skdistill.learning.starts import _row_of_each, drawn_start, kmeans_start, kmeans_starts
 from skdistill.objectives import TrainingSet
 
 
@@ -140,3 +140,20 @@ def test_rows_of_clusters_follow_the_weights():
     rng = np.random.RandomState(0)
     drawn = [int(_row_of_each(label, weight, rng)[1][0]) for _ in range(800)]
     assert abs(np.mean(np.array(drawn) == 3) - 5 / 8) < 4 * (5 / 8 * 3 / 8 / 800) ** 0.5
+
+
+def test_rows_of_the_same_clusters_are_drawn_several_times():
+    data = classes()
+    centres, *drawn = kmeans_starts(data, 10, np.random.RandomState(0), 3)
+    assert len(drawn) == 3
+    for start in drawn:
+        assert torch.equal(start.targets, centres.targets)
+        distances = torch.cdist(start.rows, data.rows)  # each is a real row of its class
+        nearest = distances.argmin(1)
+        assert distances.amin(1).max() < 1e-5
+        assert torch.equal(data.codes[nearest], centres.targets.argmax(1))
+        # ... and of its cluster: its centre is the nearest one of its class.
+        of_class = data.codes[nearest][:, None] == centres.targets.argmax(1)
+        away = torch.cdist(start.rows, centres.rows).masked_fill(~of_class, np.inf)
+        assert torch.equal(away.argmin(1), torch.arange(10))
+    assert not torch.equal(drawn[0].rows, drawn[1].rows)
