@@ -11,6 +11,7 @@ nothing, and those of the part "shares" show one table with more and more wrong 
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
 from pathlib import Path
@@ -28,6 +29,7 @@ from skdistill import DatasetDistiller
 
 SCHEMES = {
     "plain": {"init": "uniform", "batch_sampling": "uniform"},
+    "k-means start": {"init": "kmeans", "batch_sampling": "uniform"},
     "start alone": {"batch_sampling": "uniform"},
     "cross-entropy": {"batch_loss": "cross_entropy", "reweight": False},
     "squared error": {"batch_loss": "squared_error", "reweight": True},
@@ -238,35 +240,42 @@ def told(found: np.ndarray) -> str:
     return f"{mean:+.1f} ± {error:.1f}{mark}"
 
 
+def counted(settings: list[np.ndarray]) -> str:
+    """Of how many settings the gain is outside two standard errors, above and below."""
+    marks = [told(found)[-1:] for found in settings]
+    return f"{marks.count('▲')} above, {marks.count('▼')} below" if marks else ""
+
+
 def summary(done: dict, args) -> list[list]:
-    """Rows of the table: a setting each, and the means over settings."""
+    """Rows of the table: a setting each, and the means over settings that chose nothing."""
     rows = []
-    for n in args.steps:
-        for numbers in (False, True):
-            means: dict[tuple[str, str], list[float]] = {}
-            for part in args.parts:
-                for setting in SETTINGS[part]:
-                    table, m, done_to = setting
-                    plain = [done.get((*setting, s, "plain", n)) for s in range(args.seeds)]
-                    plain = [value for value in plain if value is not None]
-                    if (table in NUMBERS) != numbers or not plain:
-                        continue
-                    row = ["all" if n == 0 else n, part, table, m, done_to, len(plain)]
-                    row.append(f"{np.mean(plain):.1f}")
-                    for name in list(SCHEMES)[1:]:
-                        found = gains(done, setting, name, n, args.seeds)
-                        row.append(told(found))
-                        if len(found) and part != "shares":
-                            means.setdefault((name, ""), []).append(found.mean())
-                            means.setdefault((name, done_to), []).append(found.mean())
-                    rows.append(row)
-            for group in ("", *sorted({done_to for _, done_to in means} - {""})):
-                held = [np.array(means.get((name, group), [])) for name in list(SCHEMES)[1:]]
-                size = max(map(len, held), default=0)
-                if size > 1:
-                    kind = "numbers" if numbers else "classes"
-                    row = ["all" if n == 0 else n, "mean", kind, "", group, f"{size} settings", ""]
-                    rows.append(row + [told(found) for found in held])
+    names = [name for name in SCHEMES if name != "plain" and any(key[4] == name for key in done)]
+    for n, kind in itertools.product(args.steps, ("classes", "numbers")):
+        steps = f"{kind}, {n} steps" if n else f"{kind}, all steps"
+        held: dict[str, dict[str, list[np.ndarray]]] = {"": {}}
+        for part in args.parts:
+            for setting in SETTINGS[part]:
+                table, m, done_to = setting
+                plain = [done.get((*setting, s, "plain", n)) for s in range(args.seeds)]
+                plain = [value for value in plain if value is not None]
+                if (table in NUMBERS) != (kind == "numbers") or not plain:
+                    continue
+                row = [steps, part, table, m, done_to, len(plain), f"{np.mean(plain):.1f}"]
+                for name in names:
+                    found = gains(done, setting, name, n, args.seeds)
+                    row.append(told(found))
+                    if len(found) > 1 and part == "held out":
+                        for group in ("", done_to):
+                            held.setdefault(group, {}).setdefault(name, []).append(found)
+                rows.append(row)
+        for group, found in held.items():
+            size = max(map(len, found.values()), default=0)
+            if size > 1:
+                means = [np.array([gain.mean() for gain in found.get(name, [])]) for name in names]
+                counts = [counted(found.get(name, [])) for name in names]
+                of = [f"{size} settings", "", group or "all", "", ""]
+                rows.append([steps, "mean", *of, *map(told, means)])
+                rows.append([steps, "outside two errors", *of, *counts])
     return rows
 
 
@@ -274,7 +283,11 @@ def picture(done: dict, seeds: int, n: int = 200):
     """Gain against the share of wrong labels."""
     figure, axis = plt.subplots(figsize=(6, 3.6))
     shares = (0, 10, 20, 30, 40)
-    named = {"cross-entropy": "cross-entropy batches", "defaults": "margin batches (default)"}
+    named = {
+        "k-means start": "uniform batches, k-means start",
+        "cross-entropy": "cross-entropy batches",
+        "defaults": "margin batches (default)",
+    }
     for k, (name, label) in enumerate(named.items()):
         places, means, errors = [], [], []
         for share in shares:
@@ -285,7 +298,7 @@ def picture(done: dict, seeds: int, n: int = 200):
                 places.append(share + 0.3 * k)
                 means.append(mean)
                 errors.append(error)
-        axis.errorbar(places, means, errors, marker="os"[k], capsize=3, label=label)
+        axis.errorbar(places, means, errors, marker="^os"[k], capsize=3, label=label)
     axis.axhline(0, color="0.5", lw=1, label="uniform start and batches")
     axis.set_xticks(shares)
     axis.set_xlabel("wrong labels in the training rows (%)")
@@ -319,7 +332,8 @@ def main() -> None:
         for key, (_, used) in cells.items()
         if key[4] == "defaults" and key[0] not in NUMBERS and (*key[:4], "plain", key[5]) in cells
     ]
-    header = ["steps", "part", "table", "m", "targets", "seeds", "plain", *list(SCHEMES)[1:]]
+    names = [name for name in SCHEMES if name != "plain" and any(key[4] == name for key in done)]
+    header = ["steps", "part", "table", "m", "targets", "seeds", "plain", *names]
     settings = {
         "seeds": args.seeds,
         "training rows": f"up to {TRAIN_ROWS}",

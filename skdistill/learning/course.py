@@ -231,6 +231,7 @@ class _Runner:
         self.make_objective = make_objective
         self.make_starts = make_starts
         self.losses = losses
+        self._best: int | None = None  # place of the start to train from
 
     def run(self, splits: list[tuple[Any, Any]]) -> tuple[Objective, TrainingResult]:
         """Train with one part held out, with several in turn, or with none."""
@@ -293,10 +294,11 @@ class _Runner:
         settings = self.settings
         balance, plan = settings.balance and data.codes is not None, settings.batches
         weight = balanced_weight(data.weight, data.codes) if balance else data.weight
-        support = supports[0]
-        if len(supports) > 1:
-            seed = self._seed()
-            support = best_start(self._objective, supports, data, weight, settings.options, seed)
+        if self._best is None:  # parts start in the way that is best for all rows
+            self._best = 0
+            if len(supports) > 1:
+                options, seed = settings.options, self._seed()
+                self._best = best_start(self._objective, supports, data, weight, options, seed)
         sampler = BatchSampler(
             weight,
             self.context.generator,
@@ -311,7 +313,7 @@ class _Runner:
         losses = None if data.targets is None else self._losses(data)
         return Trainer(
             objective,
-            support,
+            supports[self._best],
             data,
             sampler,
             replace(settings.options, adapt=not in_folds),

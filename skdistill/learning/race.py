@@ -29,7 +29,7 @@ def best_start(
     weight: Any,
     options: TrainingOptions,
     seed: int,
-) -> Support:
+) -> int:
     """Find the start whose loss is least after a few steps of the first stage.
 
     All starts see the same batches, and their losses are those on the same rows.
@@ -39,8 +39,8 @@ def best_start(
     make_objective : callable
         Returns the technique after `setup`.
     supports : sequence of Support
-        The first is returned where there is nothing to compare: with one start, no steps, no
-        batches, or losses that are not finite.
+        The first is taken where there is nothing to compare: with one start, no steps, no batches,
+        or losses that are not finite.
     data : TrainingSet
     weight : Tensor of shape (n,)
         Positive weights that rows are drawn by.
@@ -50,17 +50,17 @@ def best_start(
 
     Returns
     -------
-    Support
-        One of `supports`, as it was given.
+    int
+        Its place in `supports`, which are not changed.
     """
     objective = make_objective()
     stages = objective.stages(options.max_iter)
     if len(supports) == 1 or not stages or stages[0].batch_size is None or stages[0].n_steps == 0:
-        return supports[0]
+        return 0
     stage = replace(stages[0], n_steps=RACE_STEPS)
     quiet = replace(options, report=None, task=unheard, patience=None)
-    best, least = supports[0], math.inf
-    for support in supports:
+    best, least = 0, math.inf
+    for place, support in enumerate(supports):
         generator = torch.Generator(device=weight.device).manual_seed(seed)
         sampler = BatchSampler(weight, generator, importance=False)
         trainer = Trainer(objective, support, data, sampler, quiet)
@@ -73,5 +73,5 @@ def best_start(
             trainer.result.support.to(stage.dtype), batch, draw.weight.to(stage.dtype), []
         )
         if float(value) < least:
-            best, least = support, float(value)
+            best, least = place, float(value)
     return best

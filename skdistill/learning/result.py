@@ -67,9 +67,10 @@ def _only_fell(scores: list[float]) -> bool:
     """Whether no look at held-out rows beat the start and half of its score was lost.
 
     A start that stays the best is no failure where rows are few and noisy; steps that are too large
-    lose nearly everything at once.
+    lose nearly everything at once, and the first look after the start shows it.
     """
-    return len(scores) > 1 and max(scores) == scores[0] > 0 and scores[-1] < 0.5 * scores[0]
+    fell = len(scores) > 1 and scores[1] < scores[0] and scores[-1] < 0.5 * scores[0]
+    return fell and max(scores) == scores[0] > 0
 
 
 def _scarce_classes(scarce: dict[int, Scarce], classes: Any) -> str:

@@ -170,23 +170,23 @@ def _of_clusters(
             np.add.at(means, label, targets * held[:, None])
             means /= np.where(mass > 0, mass, 1.0)[:, None]
         for k, drawn in enumerate(as_rows):
-            place, value = centres.copy(), None if means is None else means.copy()
+            place = centres.copy()
+            value = None if means is None else means.copy()
             if drawn:
                 found, row = _row_of_each(label, held, rng)
                 place[found] = features[row]
-                if value is not None:
+                if value is not None and targets is not None:
                     value[found] = targets[row]
             elif numbers is not None:
                 place = _at_their_distance(place, label, features, held)
             places[k].append(place)
             if value is not None:
                 values[k].append(value)
-    device = rows.device
     starts = []
-    for place, value in zip(places, values, strict=True):
-        targets = torch.from_numpy(np.concatenate(value)).to(device) if value else None
-        start = torch.from_numpy(np.concatenate(place)).to(device, rows.dtype)
-        starts.append(Start(start, targets))
+    for rows_of, values_of in zip(places, values, strict=True):
+        start = torch.from_numpy(np.concatenate(rows_of)).to(rows.device, rows.dtype)
+        labels = torch.from_numpy(np.concatenate(values_of)).to(rows.device) if values_of else None
+        starts.append(Start(start, labels))
     return starts
 
 

@@ -45,7 +45,7 @@ def supports(kernel="rbf"):
 def best(given, kernel="rbf", max_iter=None, seed=0):
     data = rings()
     options = TrainingOptions(max_iter=max_iter)
-    return best_start(lambda: technique(kernel), given, data, data.weight, options, seed)
+    return given[best_start(lambda: technique(kernel), given, data, data.weight, options, seed)]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
