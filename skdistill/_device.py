@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -144,8 +145,12 @@ class _OneBlasThread:
     """
 
     def __init__(self) -> None:
-        self._lock, self._count = Lock(), 0
         self._before: list[int] = []
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Forget who asked for the limit: those threads are not in a forked process."""
+        self._lock, self._count = Lock(), 0
 
     def __enter__(self) -> None:
         with self._lock:
@@ -162,6 +167,8 @@ class _OneBlasThread:
 
 
 _one_blas_thread = _OneBlasThread()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_one_blas_thread.start_anew)
 
 
 def one_blas_thread() -> AbstractContextManager[None]:

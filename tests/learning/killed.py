@@ -18,7 +18,7 @@ import torch
 
 from skdistill import DatasetDistiller
 
-KILLS = 20
+KILLS = 8
 
 
 def fit(folder: Path, name: str, n: int, checkpoint: bool) -> None:
@@ -29,7 +29,7 @@ def fit(folder: Path, name: str, n: int, checkpoint: bool) -> None:
     y = (X[:, 0] * X[:, 1] > 0).astype(int) + (X[:, 2] > 1)
     path = folder / "checkpoint.npz" if checkpoint else None
     distiller = DatasetDistiller(
-        9, max_iter=40, refresh_every=10, random_state=0, checkpoint=path
+        9, max_iter=16, refresh_every=4, random_state=0, checkpoint=path
     ).fit(X, y)
     small = distiller.distilled_
     with open(folder / f"{name}.part", "wb") as file:

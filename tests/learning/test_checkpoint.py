@@ -45,13 +45,13 @@ def stop_after(monkeypatch, n_writings):
 
 # Few rows are trained on in folds, many with one part held out; uniform batches on all rows.
 CASES = {
-    "folds": ("classes", 300, {}),
+    "folds": ("classes", 120, {}),
     "one part": ("classes", 3500, {}),
-    "numbers": ("numbers", 300, {}),
-    "nothing held out": ("classes", 300, {"early_stopping": False}),
-    "no target": ("none", 300, {}),
-    "moments": ("numbers", 300, {"kernel": "linear"}),
-    "sgd": ("numbers", 300, {"optimizer": "sgd"}),
+    "numbers": ("numbers", 120, {}),
+    "nothing held out": ("classes", 120, {"early_stopping": False}),
+    "no target": ("none", 120, {}),
+    "moments": ("numbers", 120, {"kernel": "linear", "early_stopping": False}),
+    "sgd": ("numbers", 120, {"optimizer": "sgd", "early_stopping": False}),
 }
 
 
@@ -60,7 +60,7 @@ def test_goes_on_exactly(case, n_writings, tmp_path, monkeypatch):
     kind, n, options = CASES[case]
     X, y = problem(kind, n)
     path = tmp_path / "fit.npz"
-    distiller = DatasetDistiller(8, max_iter=40, refresh_every=7, random_state=3, **options)
+    distiller = DatasetDistiller(8, max_iter=16, refresh_every=3, random_state=3, **options)
     expected = distiller.fit_distill(X, y)
     curve, iterations = distiller.loss_curve_, distiller.n_iter_
     distiller.set_params(checkpoint=path)
@@ -128,7 +128,7 @@ def test_what_cannot_be_repeated(options, message, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_survives_twenty_kills(tmp_path):
+def test_survives_kills_at_random_moments(tmp_path):
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(skdistill.__file__).parents[1]),
@@ -144,6 +144,6 @@ def test_survives_twenty_kills(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told["killed"] == 20 and told["whole"] >= 1
-    assert told["resumed"] >= 5
+    assert told["killed"] == 8 and told["whole"] >= 1
+    assert told["resumed"] >= 2
     assert told["same"]
