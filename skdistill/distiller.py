@@ -61,9 +61,9 @@ class DatasetDistiller(CallbackSupportMixin, BaseDistiller):
     of *all* rows, with the learnt rows as landmarks (one row in, one row out).
 
     The rows start from real ones and are moved, with their labels and the kernel's scales, so that
-    the kernel ridge predictor they induce fits batches of the real rows; rows that it gets wrong
-    are drawn into the batches more often. Held-out rows say where to stop. Learnt rows serve the
-    predictor they were made for, ``DistilledClassifier(distiller=DatasetDistiller(100))``: they
+    the kernel ridge predictor they induce fits batches of the real rows; with classes, rows near
+    its decision boundary are drawn more often. Held-out rows say where to stop. Learnt rows serve
+    the predictor they were made for, ``DistilledClassifier(distiller=DatasetDistiller(100))``: they
     leave the data's range, and other models may do worse on them than on chosen rows.
 
     Read more in the :ref:`user guide <learning_rows>`.
@@ -107,9 +107,10 @@ default="auto"
         What makes a row important. "margin" is largest on the decision boundary and small for rows
         that are safe or hopeless, such as those with wrong labels. "cross_entropy" and
         "squared_error" are largest where the predictor is most wrong; "bounded" is the squared
-        error that forgets outliers. "auto" is left to the technique: "margin" for classes and
-        "bounded" for numbers with `KernelRidge`. A callable gets targets (k, q), one-hot for
-        classes, and outputs (k, q), and returns k non-negative losses.
+        error that forgets outliers. "auto" is left to the technique, which has a loss of its own
+        for classes only: "margin". With ``batch_sampling="importance"`` it is "bounded" for
+        numbers. A callable gets targets (k, q), one-hot for classes, and outputs (k, q), and
+        returns k non-negative losses.
 
     uniform_mixing : "auto", float in [0, 1] or pair of float, default="auto"
         Uniform share of the batches at the start and at the end of training; after a single number

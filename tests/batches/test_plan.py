@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
+from skdistill import DatasetDistiller
 from skdistill.batches.plan import BatchPlan, plan_batches
 from skdistill.batches.sampler import POOL_ROWS
 
@@ -50,3 +53,20 @@ def test_refreshing_often_looks_at_fewer_rows(every):
 
 def test_a_callable_is_compared_with_no_name():
     assert plan("auto", abs).loss is abs
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_only_for_classes_kernel_ridge_draws_by_importance(kind):
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    y = X[:, 0] * X[:, 1]
+    y = (y > 0).astype(int) if kind == "classes" else y
+
+    def rows(**options):
+        distiller = DatasetDistiller(
+            6, max_iter=4, batch_size=40, early_stopping=False, random_state=0, **options
+        )
+        return distiller.fit(X, y).components_
+
+    same = np.array_equal(rows(), rows(batch_sampling="uniform"))
+    assert same == (kind == "numbers")
+    assert_array_equal(rows(batch_loss="auto"), rows())
