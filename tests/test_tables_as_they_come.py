@@ -136,3 +136,36 @@ def test_arrays_of_numbers_are_as_without():
     X[3, 1] = np.nan
     small = SensitivityCoreset(100, preprocessor="auto", random_state=0).fit_distill(X, y)
     assert np.isnan(small.X).sum() == 1  # filled in for the scores, and only there
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_name_and_index_of_a_series_go_along(mixed, frame):
+    X, labels = mixed
+    y = pd.Series(labels, index=X.index, name="answer")
+    rows = X if frame else X[["a"]].fillna(0).to_numpy()
+    coreset = SensitivityCoreset(20, preprocessor="auto", random_state=0)
+    small = coreset.fit_distill(rows, y)
+    table = small.to_pandas()
+    assert table["answer"].tolist() == y.loc[table.index].tolist()
+    assert list(table.index) == list(y.index[coreset.indices_])
+    assert "answer" in small.head() and list(small.to_pandas(y_name="b"))[-2:] == [
+        "b",
+        "sample_weight",
+    ]
+    file = BytesIO()
+    small.save(file)
+    file.seek(0)
+    assert DistilledData.load(file).to_pandas()["answer"].tolist() == table["answer"].tolist()
+    assert small.normalized().target_names.tolist() == ["answer"]
+
+
+def test_names_of_targets():
+    X, names = np.eye(4), ["up", "down"]
+    y = pd.DataFrame(np.arange(8.0).reshape(4, 2), columns=names)
+    small = SensitivityCoreset(3, sampling="systematic", random_state=0).fit_distill(X, y)
+    assert list(small.to_pandas())[-3:] == [*names, "sample_weight"]
+    twin = pd.DataFrame(X, columns=["up", "b", "c", "d"])
+    small = SensitivityCoreset(3, random_state=0).fit_distill(twin, y["up"])
+    assert list(small.to_pandas())[-2:] == ["y", "sample_weight"]  # the name is taken
+    with pytest.raises(ValueError, match="target_names must hold 1 names"):
+        DistilledData(X, np.arange(4), target_names=names)

@@ -6,6 +6,8 @@ what is taken from a frame is a frame of the same library.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -58,6 +60,21 @@ def series_values(series: Any) -> np.ndarray:
 def is_pandas(value: Any) -> bool:
     """Tell whether `value` is a pandas DataFrame, without importing pandas."""
     return nw.dependencies.is_pandas_dataframe(value)
+
+
+def is_pandas_like(value: Any) -> bool:
+    """Tell whether `value` is a DataFrame or Series of pandas."""
+    return is_pandas(value) or nw.dependencies.is_pandas_series(value)
+
+
+def series_names(y: Any) -> list[Any] | None:
+    """Name of a Series, names of the columns of a DataFrame; None for all else and without one."""
+    if is_frame(y):
+        return column_names(y)
+    if not is_series(y):
+        return None
+    name = nw.from_native(y, series_only=True).name
+    return None if name in (None, "") else [name]
 
 
 def column_names(frame: Any) -> list[Any]:
@@ -136,6 +153,24 @@ def as_array_of_rows(X: Any) -> Any:
 def is_text(value: Any) -> bool:
     """Tell whether one value is text."""
     return isinstance(value, str | bytes)
+
+
+ENCODE = (
+    "The estimator gets the columns of X as they are, and X has texts, categories, dates or "
+    "missing values: pass make_pipeline(skdistill.tables.TableEncoder(), estimator), or an encoder "
+    "of your own."
+)
+
+
+@contextmanager
+def noting_raw_columns(X: Any) -> Iterator[None]:
+    """Add to an error of an estimator that it got columns which it may not know."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if holds_more_than_numbers(X):
+            error.add_note(ENCODE)
+        raise
 
 
 def holds_more_than_numbers(X: Any) -> bool:

@@ -40,7 +40,7 @@ from .text_files import read_text
 NO_WEIGHT = "none"
 STANDARD_INPUT = "-"
 MAGIC = {b"PAR1": ".parquet", b"PK": ".npz", b"\x1f\x8b": ".csv.gz"}
-_NAME_OF_ROW_NUMBERS = re.compile(r"unnamed: 0|index|idx|row|(.*[ _])?(id|no|nr|row_?(number|id))")
+_NAME_OF_ROW_NUMBERS = re.compile(r"index|idx|row|(.*[ _])?(id|no|nr|row_?(number|id))")
 TARGET_NAMES = ("target", "label", "class", "y")
 # A small file that calls for a lot of memory was made for that.
 MAX_UNPACKED = 2**30  # bytes that an npz file may always take,
@@ -313,7 +313,7 @@ def _table_of_frame(
     target, note = choose_target(path, columns, target, drop, apart)
     numbers = [name for name in columns if name not in (target, weight, *drop)]
     numbers = [name for name in numbers if _are_row_numbers(frame[name])]
-    notes += [f"the column {name!r} numbers the rows and is no feature" for name in numbers]
+    notes += [f"the column {name!r} names the rows and is no feature" for name in numbers]
     X = frame.drop(columns=[target, *apart, *drop, *numbers])
     return Table(
         str(path),
@@ -332,11 +332,17 @@ def _table_of_frame(
 
 
 def _are_row_numbers(column: Any) -> bool:
-    """Whether a column counts the rows, and has the name that such columns have."""
-    if not _NAME_OF_ROW_NUMBERS.fullmatch(str(column.name).strip().lower()):
+    """Whether a column names or counts the rows, by its name and its values.
+
+    A first column without a name is the index that `DataFrame.to_csv` and R write; one called "id"
+    must count 1, 2, 3, ... to be no feature.
+    """
+    name, values = str(column.name).strip().lower(), column.to_numpy()
+    if name == "unnamed: 0":
+        return values.dtype.kind != "f" and len(values) > 1 and column.is_unique
+    if not _NAME_OF_ROW_NUMBERS.fullmatch(name) or values.dtype.kind not in "iu":
         return False
-    values = column.to_numpy()
-    return values.dtype.kind in "iu" and len(values) > 1 and bool((np.diff(values) == 1).all())
+    return len(values) > 1 and bool((np.diff(values) == 1).all())
 
 
 def listed_columns(drop: Sequence[str], columns: list[str]) -> tuple[str, ...]:

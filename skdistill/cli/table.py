@@ -111,7 +111,11 @@ class Table:
         bool
             Never for an embedded table or an npz file.
         """
-        return self.frame is not None and type(self.frame.index).__name__ != "RangeIndex"
+        if self.frame is None:
+            return False
+        index = self.frame.index
+        counted = type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1)
+        return not counted or index.name is not None
 
     @property
     def is_images(self) -> bool:

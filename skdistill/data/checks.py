@@ -125,3 +125,16 @@ def _check_shape(name: str, array: np.ndarray, n_rows: int, ndims: tuple[int, ..
         raise ValueError(f"{name} must have {expected} axes, got shape {array.shape}.")
     if array.shape[0] != n_rows:
         raise ValueError(f"{name} has {count(array.shape[0], 'row')}, X has {n_rows}.")
+
+
+def as_target_names(names: Any, y: np.ndarray | None) -> np.ndarray | None:
+    """Check the names of the outputs of `y`."""
+    if names is None:
+        return None
+    found = np.atleast_1d(np.asarray(names, dtype=object))
+    n_outputs = 0 if y is None else (1 if y.ndim == 1 else y.shape[1])
+    if found.shape != (n_outputs,) or not all(isinstance(name, str) for name in found):
+        raise ValueError(
+            f"target_names must hold {n_outputs} names, one for each output of y, got {names!r}."
+        )
+    return found

@@ -15,7 +15,14 @@ from typing import IO, Any, ClassVar, NoReturn
 
 import numpy as np
 
-from .._input.frames import column_names, from_pandas, is_frame, take_rows
+from .._input.frames import (
+    column_names,
+    from_pandas,
+    is_frame,
+    is_pandas_like,
+    series_names,
+    take_rows,
+)
 from . import checks
 from .conversions import to_dataset, to_frame
 from .merging import concatenate
@@ -44,6 +51,7 @@ _PARTS = (
     "indices",
     "feature_names",
     "predictor_params",
+    "target_names",
 )
 
 
@@ -93,6 +101,9 @@ class DistilledData:
         and, where it is known, `temperature`: ``softmax(outputs / temperature)`` are calibrated
         probabilities of the classes.
 
+    target_names : str or sequence of str, default=None
+        Names of the columns of `y`, for `to_pandas`. `fit_distill` takes that of a Series.
+
     Attributes
     ----------
     X : ndarray, CSR matrix or DataFrame of shape (n_rows, n_features)
@@ -118,6 +129,9 @@ class DistilledData:
 
     predictor_params : dict or None
         Parameters of the predictor that the rows were learnt for.
+
+    target_names : ndarray of shape (n_outputs,), dtype object, or None
+        Names of the columns of `y`.
 
     Raises
     ------
@@ -157,6 +171,7 @@ class DistilledData:
         indices: Any = None,
         feature_names: Any = None,
         predictor_params: Any = None,
+        target_names: Any = None,
     ) -> None:
         self.X = checks.as_rows(X)
         n_rows = self.X.shape[0]
@@ -167,6 +182,8 @@ class DistilledData:
         self.indices = checks.as_indices(indices, n_rows)
         self.feature_names = checks.as_feature_names(feature_names, self.X)
         self.predictor_params = as_predictor_params(predictor_params, self.X.shape[1])
+        self.target_names = checks.as_target_names(target_names, self.y)
+        self._index: Any = None  # labels of rows of an array, where its target had some
 
     # A mapping for `fit(**small)` ------------------------------------------------------------
 
@@ -335,20 +352,22 @@ class DistilledData:
             classes=self.classes,
             indices=chosen if self.indices is None else self.indices[chosen],
             feature_names=self.feature_names,
+            target_names=self.target_names,
         )
 
     # Other forms -----------------------------------------------------------------------------
 
     def to_pandas(
-        self, *, y_name: str | Sequence[str] = "y", weight_name: str = "sample_weight"
+        self, *, y_name: str | Sequence[str] | None = None, weight_name: str = "sample_weight"
     ) -> Any:
         """Return one DataFrame with the features, the labels and the weights.
 
         Parameters
         ----------
-        y_name : str or sequence of str, default="y"
+        y_name : str or sequence of str, default=None
             Name of the column of labels. Where `y` has several outputs: one name for each, or a
-            single one that is followed by the number of the output.
+            single one that is followed by the number of the output. None takes the `target_names`,
+            and "y" where there are none or a feature has such a name.
 
         weight_name : str, default="sample_weight"
             Name of the column of weights.
@@ -356,8 +375,9 @@ class DistilledData:
         Returns
         -------
         frame : DataFrame of shape (n_rows, n_features + n_outputs + 1)
-            A copy. Rows that came as an array get their `indices` as index, where there are any,
-            and the names ``x0``, ``x1``, ... where there are no `feature_names`.
+            A copy. Rows that came as an array get the index of a target that was a Series, or else
+            their `indices`, where there are any, and the names ``x0``, ``x1``, ... where there are
+            no `feature_names`.
 
         Raises
         ------
@@ -377,20 +397,41 @@ class DistilledData:
             self.X,
             self.y,
             self.sample_weight,
-            self.indices,
+            self.indices if self._index is None else self._index,
             self.feature_names,
-            y_name,
+            self._target_name() if y_name is None else y_name,
             weight_name,
         )
 
+    def _target_name(self) -> str | list[str]:
+        """Names of the target where no feature has them, else "y"."""
+        if self.target_names is None:
+            return "y"
+        columns = column_names(self.X) if is_frame(self.X) else self.feature_names
+        taken = set() if columns is None else set(columns)
+        names = self.target_names.tolist()
+        if taken & set(names):
+            return "y"
+        return names if self.y is not None and self.y.ndim == 2 else names[0]
+
+    def _name_target(self, y: Any) -> None:
+        """Take the name of a Series, and its index, or the names of the columns of a DataFrame."""
+        names = series_names(y)
+        if self.y is None or names is None:
+            return
+        if all(isinstance(name, str) for name in names):
+            self.target_names = checks.as_target_names(names, self.y)
+        if self.indices is not None and is_pandas_like(y) and not is_frame(self.X):
+            self._index = y.index[self.indices]
+
     def to_polars(
-        self, *, y_name: str | Sequence[str] = "y", weight_name: str = "sample_weight"
+        self, *, y_name: str | Sequence[str] | None = None, weight_name: str = "sample_weight"
     ) -> Any:
         """Return one polars DataFrame with the features, the labels and the weights.
 
         Parameters
         ----------
-        y_name : str or sequence of str, default="y"
+        y_name : str or sequence of str, default=None
             Name of the column of labels; see `to_pandas`.
 
         weight_name : str, default="sample_weight"
@@ -414,7 +455,7 @@ class DistilledData:
         self,
         file: str | PathLike[str] | IO[bytes],
         *,
-        y_name: str | Sequence[str] = "y",
+        y_name: str | Sequence[str] | None = None,
         weight_name: str = "sample_weight",
     ) -> None:
         """Write one table with the features, the labels and the weights.
@@ -424,7 +465,7 @@ class DistilledData:
         file : str, path or binary file
             Where to write.
 
-        y_name : str or sequence of str, default="y"
+        y_name : str or sequence of str, default=None
             Name of the column of labels; see `to_pandas`.
 
         weight_name : str, default="sample_weight"
@@ -459,8 +500,8 @@ class DistilledData:
         """
         columns = set() if not is_frame(self.X) else set(map(str, column_names(self.X)))
         taken = columns | set(map(str, [] if self.feature_names is None else self.feature_names))
-        y_name, weight_name = "y", "sample_weight"
-        while any(name.startswith(y_name) for name in taken):
+        y_name, weight_name = self._target_name(), "sample_weight"
+        while isinstance(y_name, str) and any(name.startswith(y_name) for name in taken):
             y_name = f"_{y_name}"
         while weight_name in taken:
             weight_name = f"_{weight_name}"

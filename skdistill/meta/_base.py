@@ -25,7 +25,7 @@ from sklearn.utils.validation import (
 
 from .._docs import DocLinkMixin
 from .._input.fit_weights import fit_weighted
-from .._input.frames import as_array_of_rows, holds_more_than_numbers
+from .._input.frames import as_array_of_rows, holds_more_than_numbers, noting_raw_columns
 from .._input.lazy import is_lazy, map_blocks
 from .._input.targets import plain_target
 from ..auto import AutoDistiller
@@ -251,7 +251,7 @@ class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, Base
         small, estimator = self.distilled_, clone(self.estimator)
         if self.weight_scale == "mean":
             small = small.normalized()
-        with task.part("train", estimator):
+        with task.part("train", estimator), noting_raw_columns(small.X):
             return fit_weighted(
                 estimator, small.X, small.y, small.sample_weight, self.use_weights, **fit_params
             )

@@ -14,12 +14,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .._input.frames import ENCODE, holds_more_than_numbers
 from .judge import Judge
 from .part import Part, SmallSet, split
 
 UNIFORM_DRAWS = 2  # a round: what all others are measured by should be no lucky draw
 KEPT = (0.35, 0.2)  # of the candidates, after the first and the second round
 FEWEST_KEPT = 4
+REASONS_SHOWN = 3  # where all fail, as they do for one reason
 HELD_OUT_ROWS = 3000  # at most
 ENOUGH_HELD_OUT = 600  # rows: with more, the draw of a set is noisier than the rows that judge it
 
@@ -102,10 +104,10 @@ def hold_contest(
                 entry.reason = f"{type(error).__name__}: {error}".splitlines()[0]
         running = [i for i in running if entries[i].reason is None]
         if not running:
-            raise ValueError(
-                "Every candidate failed. "
-                + "; ".join(f"{e.candidate.name}: {e.reason}" for e in entries)
-            )
+            told = "; ".join(f"{e.candidate.name}: {e.reason}" for e in entries[:REASONS_SHOWN])
+            rest = f"; and {len(entries) - REASONS_SHOWN} more" * (len(entries) > REASONS_SHOWN)
+            way_out = f" {ENCODE}" if holds_more_than_numbers(part.X) else ""
+            raise ValueError(f"Every candidate failed. {told}{rest}.{way_out}")
         if number < n_rounds - 1:
             gain = gains([entries[i] for i in running])
             kept = max(FEWEST_KEPT, round(KEPT[min(number, len(KEPT) - 1)] * len(entries)))

@@ -7,7 +7,9 @@ rows; later rows are read in the same way.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ MAX_LEVELS = 40  # different texts of a category; a column with more of them is 
 MIN_LEVEL_SHARE = 0.01  # levels that are rarer are one level together
 TEXT_FEATURES = 30
 _NUMBERS = {"integer", "floating", "mixed-integer-float", "decimal", "boolean"}
+_SCALARS = (str, int, float, bool, np.number, np.bool_, Decimal)
 _DATES = {"datetime", "datetime64", "date"}
 
 
@@ -68,7 +71,7 @@ def read_column(series: Any) -> Column:
 
 def _read_texts(series: Any) -> Column:
     values = _distinct(series)
-    if not all(isinstance(value, str | int | float | bool) for value in values):
+    if not all(isinstance(value, _SCALARS) for value in values):
         kinds = sorted({type(value).__name__ for value in values})
         raise UnreadableColumnError(f"values of the type {', '.join(kinds)}")
     texts = [str(value) for value in values]
@@ -288,7 +291,9 @@ class Text(Column):
         self.encoder = skrub.StringEncoder(
             n_components=min(TEXT_FEATURES, len(texts) - 1), random_state=0
         )
-        width = self.encoder.fit_transform(texts).shape[1]
+        with warnings.catch_warnings():  # fewer n-grams than directions stay as they are
+            warnings.filterwarnings("ignore", "The matrix shape is", UserWarning)
+            width = self.encoder.fit_transform(texts).shape[1]
         self.names = [f"{name}_{j}" for j in range(width)]
         return self.features(series)
 

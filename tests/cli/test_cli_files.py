@@ -114,6 +114,14 @@ def test_parquet_keeps_an_index(run, mixed, tmp_path):
     pd.testing.assert_series_equal(small["area"], mixed.loc[small.index, "area"])
 
 
+def test_parquet_keeps_numbers_of_rows(run, houses, tmp_path):
+    houses.index = pd.RangeIndex(1000, 1240)
+    houses.to_parquet(tmp_path / "houses.parquet")
+    run(tmp_path / "houses.parquet", "-n", 40, "-o", tmp_path / "small.parquet")
+    small = pd.read_parquet(tmp_path / "small.parquet")
+    pd.testing.assert_series_equal(small["area"], houses.loc[small.index, "area"])
+
+
 def test_parquet_to_npz_is_a_distilled_set(run, mixed, tmp_path):
     mixed.to_parquet(tmp_path / "mixed.parquet")
     output = run(tmp_path / "mixed.parquet", "-n", 40, "-o", tmp_path / "small.npz")

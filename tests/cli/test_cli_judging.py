@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-
 from sklearn.tree import DecisionTreeRegressor
 
 from skdistill import AutoDistiller, DistilledData
@@ -175,4 +174,4 @@ def test_row_numbers_by_their_name(tmp_path):
     frame = pd.DataFrame({"ID": range(9), "year": range(1990, 1999), "y": [0, 1, 0] * 3})
     frame.to_csv(path, index=False)
     assert list(read_table(path).X) == ["year"]
-    assert "'ID' numbers the rows" in read_table(path).notes[0]
+    assert "'ID' names the rows" in read_table(path).notes[0]

@@ -38,8 +38,14 @@ def test_a_name_that_stands_twice(tmp_path):
 def test_row_numbers_of_to_csv_are_no_feature(tmp_path):
     frame = pd.DataFrame({"a": np.arange(5.0) ** 2, "y": [0, 0, 0, 1, 1]})
     table = read_table(written(tmp_path, frame.to_csv()))
-    assert list(table.X.columns) == ["a"] and "numbers the rows" in table.notes[0]
+    assert list(table.X.columns) == ["a"] and "names the rows" in table.notes[0]
     assert "Unnamed: 0" in table.frame  # it is written with the others all the same
+
+
+@pytest.mark.parametrize("names", [[9, 4, 7, 1, 0], list("uvwxy")])
+def test_names_of_rows_are_no_feature(tmp_path, names):
+    frame = pd.DataFrame({"a": np.arange(5.0) ** 2, "y": [0, 0, 0, 1, 1]}, index=names)
+    assert list(read_table(written(tmp_path, frame.to_csv())).X.columns) == ["a"]
 
 
 def test_classes_called_none(tmp_path):
