@@ -80,7 +80,8 @@ def evaluate(
         Test rows, in the units of the small set's rows.
 
     y_test : array-like of shape (n_test,) or (n_test, n_outputs)
-        Their labels or values.
+        Their labels or values. Of several labels a row (columns of 0 and 1), all must be right for
+        the row to count as right, as in :class:`~skdistill.DistilledClassifier`.
 
     protocol : {"network", "kernel_ridge"} or estimator, default="network"
         What is trained on the small set.
@@ -101,7 +102,8 @@ def evaluate(
     labels : {"auto", "hard", "soft"}, default="auto"
         Labels of classes that are trained on: "hard" is one class a row, by cross-entropy; "soft"
         is ``distilled.targets``, by the squared error; "auto" is "soft" where the targets are not
-        one-hot, so that learnt labels count. Estimators are given hard ones.
+        one-hot, so that learnt labels count. Estimators are given hard ones. Several labels a row
+        are trained on by the squared error.
 
     scoring : str, callable or None, default=None
         A scorer of scikit-learn by name, or ``scorer(estimator, X, y)``. None is accuracy for
@@ -139,8 +141,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the set has no labels, its rows have other features than `X_test`, or the protocol is one
-        for a single target and there are several labels.
+        If the set has no labels, its rows have other features than `X_test`, or it has several
+        columns of classes that are not 0 and 1.
 
     See Also
     --------
@@ -184,6 +186,8 @@ def evaluate(
         if protocol.standardize:
             units = _units(distilled, small, X_train, protocol.image_shape)
         targets = _soft_targets(small, labels) if has_classes else None
+        if targets is None and has_classes and _has_several_labels(small):
+            targets = _targets(small, labels, has_classes)
         models = _networks(protocol, small, units, targets, use_weights)
         X_test = units.convert(X_test, np.float32)
     elif protocol == "kernel_ridge":
@@ -240,15 +244,22 @@ def _fitted_set(distiller: Any) -> DistilledData:
 
 
 def _has_classes(distilled: Any, small: DistilledData) -> bool:
-    """Whether the labels are classes of one target; of a bare set all but floats are."""
-    if isinstance(small.classes, list):
-        raise ValueError(
-            "distilled has several labels a row, for which neither networks nor kernel ridge have "
-            "a score; pass an estimator as protocol."
-        )
+    """Whether the labels are classes; of a bare set all but floats are."""
+    if _has_several_labels(small):
+        if not np.isin(_labels(small), (0, 1)).all():
+            raise ValueError(
+                "distilled has several columns of classes; only labels of 0 and 1 can have "
+                "several. Pass an estimator as protocol."
+            )
+        return True
     if isinstance(distilled, BaseDistiller):
         return small.classes is not None
     return small.classes is not None or _labels(small).dtype.kind != "f"
+
+
+def _has_several_labels(small: DistilledData) -> bool:
+    y = _labels(small)
+    return y.ndim == 2 and y.dtype.kind != "f"
 
 
 def _labels(small: DistilledData) -> np.ndarray:
@@ -256,7 +267,10 @@ def _labels(small: DistilledData) -> np.ndarray:
     return small.y
 
 
-def _classes(small: DistilledData) -> np.ndarray:
+def _classes(small: DistilledData) -> np.ndarray | list[np.ndarray]:
+    if _has_several_labels(small):
+        y = _labels(small)
+        return [np.array([0, 1], dtype=y.dtype)] * y.shape[1]
     return np.unique(_labels(small)) if small.classes is None else np.asarray(small.classes)
 
 
@@ -265,7 +279,7 @@ def _numbers(X: Any, name: str) -> np.ndarray:
 
 
 def _soft_targets(small: DistilledData, labels: str) -> np.ndarray | None:
-    """Targets (m, n_classes) to train on instead of classes, or None."""
+    """Targets (m, n_classes) or (m, n_labels) to train on instead of classes, or None."""
     if labels == "hard":
         return None
     targets = small.targets
@@ -273,8 +287,10 @@ def _soft_targets(small: DistilledData, labels: str) -> np.ndarray | None:
         if labels == "soft":
             raise ValueError("labels='soft' needs a set with targets; use labels='auto'.")
         return None
-    one_hot = np.isin(targets, (0, 1)).all() and (targets.sum(1) == 1).all()
-    return None if labels == "auto" and one_hot else np.asarray(targets, dtype=np.float64)
+    hard = np.isin(targets, (0, 1)).all()
+    if not _has_several_labels(small):
+        hard = hard and (targets.sum(1) == 1).all()
+    return None if labels == "auto" and hard else np.asarray(targets, dtype=np.float64)
 
 
 def _targets(small: DistilledData, labels: str, has_classes: bool) -> np.ndarray:
@@ -282,7 +298,11 @@ def _targets(small: DistilledData, labels: str, has_classes: bool) -> np.ndarray
     if not has_classes:
         return _labels(small)
     targets = _soft_targets(small, labels)
-    return (_labels(small)[:, None] == _classes(small)) * 1.0 if targets is None else targets
+    if targets is not None:
+        return targets
+    if _has_several_labels(small):
+        return _labels(small).astype(np.float64)
+    return (_labels(small)[:, None] == _classes(small)) * 1.0
 
 
 # Units --------------------------------------------------------------------------------------------

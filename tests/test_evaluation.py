@@ -11,6 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss, r2_score
 from sklearn.model_selection import train_test_split
+from sklearn.tree import DecisionTreeClassifier
 
 from skdistill import DatasetDistiller, DistilledClassifier, DistilledData, SensitivityCoreset
 from skdistill.evaluation import evaluate
@@ -42,6 +43,33 @@ def test_scores_are_those_of_each_network(digits, small):
     expected = (outputs.argmax(2) == y_test).mean(1)
     assert scores.shape == (3,) and len(set(scores)) > 1
     np.testing.assert_allclose(scores, expected, atol=2 / len(y_test))
+
+
+@pytest.mark.parametrize(
+    "distiller",
+    [
+        SensitivityCoreset(30, random_state=0),
+        SensitivityCoreset(30, loss="kernel_ridge", random_state=0),
+        DatasetDistiller(20, max_iter=10, early_stopping=False, random_state=0),
+    ],
+    ids=["medoids", "sample", "learnt"],
+)
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_several_labels_are_scored_as_the_meta_estimator_scores_them(distiller, dtype):
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    y = (X[:, :3] > [0, 0.3, 9]).astype(dtype)  # of the last label no row is positive
+    X, X_test, y, y_test = X[:200], X[200:], y[:200], y[200:]
+    model = DistilledClassifier(distiller=distiller).fit(X, y)
+    for distilled in (model, model.distiller_, distiller.fit(X, y)):
+        found = evaluate(distilled, X_test, y_test, "kernel_ridge")
+        assert found == model.score(X_test, y_test) > 0.6
+    network = NetworkClassifier(MLP(32), n_networks=2, n_epochs=100, random_state=0)
+    for distilled in (distiller, distiller.distilled_):
+        for labels in ("auto", "hard"):
+            scores = evaluate(distilled, X_test, y_test, network, labels=labels)
+            assert scores.shape == (2,) and scores.min() > 0.45
+        assert evaluate(distilled, X_test, y_test, "kernel_ridge") > 0.5
+        assert evaluate(distilled, X_test, y_test, DecisionTreeClassifier(random_state=0)) > 0.4
 
 
 def test_public_protocol_is_the_default(digits, small):
@@ -247,10 +275,10 @@ def test_bad_input(digits, small):
         (SensitivityCoreset(20, random_state=0).fit(X), {}, ValueError, "no labels"),
         ("small.npz", {}, ValueError, "distilled"),
         (
-            DistilledData([[0.0] * 64] * 2, [[0, 1], [1, 1]], classes=[np.arange(2)] * 2),
+            DistilledData([[0.0] * 64] * 2, [[0, 2], [1, 1]]),
             {},
             ValueError,
-            "several labels",
+            "several columns of classes",
         ),
     ]
     for distilled, options, error, message in cases:
