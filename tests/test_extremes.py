@@ -41,7 +41,7 @@ def test_features_of_single_precision_are_finite_and_right(kernel, size):
     if kernel == "laplacian":  # its gamma="scale" suits rows of size 1: others are all far apart
         return
     exact = coreset.transform(rows.astype(np.float64))
-    assert_allclose(Z, exact, rtol=0, atol=1e-3 * np.abs(exact).max())
+    assert_allclose(Z, exact, rtol=0, atol=2e-4 * np.abs(exact).max())
 
 
 @pytest.mark.parametrize("size", [1e-310, 1e-160, 1e-150, 1e-50, 1e50, 1e140])

@@ -68,6 +68,9 @@ class Kernel:
             return (_manhattan(A, B) * -self.gamma).exp_()
         if self.name == "mirror_rbf":
             return _mirror_rbf(A, B, self)
+        if self.name == "ntk" and _is_single_and_fixed(A, B):
+            # The angle of parallel rows, as a landmark and itself, is the root of the rounding.
+            return self(_doubled(A), _doubled(B)).float()
         return _FORMS[self.name](inner_products(A, B), _squares(A), _squares(B), self)
 
     def diagonal(self, A: Any) -> Any:
@@ -82,6 +85,17 @@ class Kernel:
         if self.name == "mirror_rbf":
             return (1 + (-4 * self.gamma * _squares(A[:, -self.n_odd :])).exp()) / 2
         return _FORMS[self.name](square[:, None].clone(), square, square[:1], self, True)[:, 0]
+
+
+def _is_single_and_fixed(A: Any, B: Any) -> bool:
+    """Whether blocks are of float32 and no gradient is asked for."""
+    if sp.issparse(A):
+        return A.dtype == np.float32
+    return A.dtype == torch.float32 and not (A.requires_grad or B.requires_grad)
+
+
+def _doubled(A: Any) -> Any:
+    return A.astype(np.float64) if sp.issparse(A) else A.double()
 
 
 def inner_products(A: Any, B: Any) -> Any:

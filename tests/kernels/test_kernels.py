@@ -179,6 +179,20 @@ def test_rbf_of_a_row_with_itself_is_one_far_from_the_origin():
 # Parameters --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("name", ["nngp", "ntk"])
+def test_network_kernels_of_parallel_rows_are_exact_in_float32(name, sparse):
+    """An angle of zero is the root of what rounding leaves: 3e-4 where it is not computed wider."""
+    A = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    A = np.vstack([A, 3 * A])
+    kernel = resolved(name, n_features=3)
+    exact = kernel(*[torch.from_numpy(A.astype(float))] * 2)
+    block = sp.csr_matrix(A) if sparse else torch.from_numpy(A)
+    found = kernel(block, block)
+    assert found.dtype == torch.float32
+    assert_allclose(found, exact, rtol=2e-6, atol=2e-6 * float(exact.abs().max()))
+
+
 def test_gamma_means_what_it_means_in_scikit_learn():
     X = np.random.default_rng(0).normal(size=(30, 4)) * [1, 2, 3, 4]
     assert resolved("rbf", "scale", variance=X.var()).gamma == pytest.approx(
