@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import decimal
+import pickle
 from io import BytesIO
 
 import numpy as np
@@ -169,3 +172,27 @@ def test_names_of_targets():
     assert list(small.to_pandas())[-2:] == ["y", "sample_weight"]  # the name is taken
     with pytest.raises(ValueError, match="target_names must hold 1 names"):
         DistilledData(X, np.arange(4), target_names=names)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_state_of_a_model_holds_no_frame(mixed, library):
+    """As skops needs it, which stores arrays, texts and numbers."""
+    frame, y = mixed
+    coreset = SensitivityCoreset(20, preprocessor="auto", random_state=0)
+    coreset.fit(of_library(frame, library), y)
+
+    def kinds(value):
+        if isinstance(value, dict):
+            return set().union(*map(kinds, value.values()))
+        return {type(value).__module__.partition(".")[0]}
+
+    assert kinds(coreset.distilled_.__getstate__()) <= {"numpy", "builtins"}
+    again = pickle.loads(pickle.dumps(coreset)).distilled_
+    assert type(again.X) is type(coreset.distilled_.X)
+    pd.testing.assert_frame_equal(again.to_pandas(), coreset.distilled_.to_pandas())
+    assert_array_equal(copy.deepcopy(again).y, again.y)
+
+
+def test_a_column_that_cannot_be_stored_is_pickled_as_it_is():
+    frame = pd.DataFrame({"a": [decimal.Decimal("1.5"), decimal.Decimal(2)]})
+    assert pickle.loads(pickle.dumps(DistilledData(frame))).X.equals(frame)

@@ -7,6 +7,7 @@ A tuple would lose the weights or pass them as the wrong argument (``SGDClassifi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from html import escape
 from os import PathLike
@@ -27,7 +28,7 @@ from . import checks
 from .conversions import to_dataset, to_frame
 from .merging import concatenate
 from .predictor import as_predictor_params, fit_predictor
-from .storage import read_npz, write_npz
+from .storage import decode, encode, read_npz, write_npz
 
 MAX_BYTES = 2**30  # that `load` unpacks unless it is told otherwise
 # Suffixes that say what a file is, and would say it wrongly.
@@ -235,6 +236,24 @@ class DistilledData:
         parts.append(f"total weight {self.sample_weight.sum():.10g}")
         return f"DistilledData({', '.join(parts)})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return plain arrays and texts, which skops can store too, in place of a DataFrame."""
+        state = self.__dict__.copy()
+        if is_frame(self.X):
+            arrays: dict[str, Any] = {}
+            try:
+                spec = encode("X", self.X, arrays)
+            except TypeError:  # a column of a type that only its own library can store
+                return state
+            state["X"] = {"spec": json.dumps(spec), "arrays": arrays}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build the DataFrame of `__getstate__` again."""
+        self.__dict__.update(state)
+        if isinstance(self.X, dict):
+            self.X = decode("X", json.loads(self.X["spec"]), self.X["arrays"])
+
     def normalized(self) -> DistilledData:
         """Return the same rows with weights of mean one, which suit the penalties of estimators.
 
@@ -422,7 +441,7 @@ class DistilledData:
         if all(isinstance(name, str) for name in names):
             self.target_names = checks.as_target_names(names, self.y)
         if self.indices is not None and is_pandas_like(y) and not is_frame(self.X):
-            self._index = y.index[self.indices]
+            self._index = y.index.to_numpy()[self.indices]
 
     def to_polars(
         self, *, y_name: str | Sequence[str] | None = None, weight_name: str = "sample_weight"

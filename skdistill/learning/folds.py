@@ -57,7 +57,8 @@ def train_in_folds(trainer: Trainer, parts: list[Trainer]) -> TrainingResult:
     except KeyboardInterrupt:
         trainer.interrupt()
         result.held_out = []  # the parts went on to stages that the training on all rows did not
-    if not stops and result.status != "interrupted":
+    broke = not stops or any(part.result.status == "diverged" for part in parts)
+    if broke and result.status != "interrupted":
         result.status = "diverged"
     return trainer.finished()
 

@@ -16,7 +16,7 @@ from .. import _torch as torch
 from ..batches.feed import Feed
 from ..batches.sampler import BatchSampler, Scarce
 from ..batches.training_set import Sample, TrainingSet, blockwise
-from ..objectives.base import Objective
+from ..objectives.base import Objective, checked_predictor
 from ..objectives.context import Stage
 from ..optimizers import cosine, make_optimizer
 from ..support import Support
@@ -459,7 +459,8 @@ class Trainer:
         objective = self.objective
         objective.solve(support, self._sample())
         objective.choose(support, None)
-        self._feed.refresh(objective.predictor(support), objective.temperature(support))
+        predict = checked_predictor(objective, support, self.data.targets.shape[1])
+        self._feed.refresh(predict, objective.temperature(support))
 
     @staticmethod
     def _fix(support: Support, names: list[str], gradients: list[Any]) -> None:

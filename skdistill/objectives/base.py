@@ -209,6 +209,7 @@ class Objective(DocLinkMixin, BaseEstimator):
         learnables = [support[name].requires_grad_() for name in names]
         try:
             loss = self.batch_loss(support, batch, weights)
+            _check_loss(self, loss)
             return loss.detach(), list(torch.autograd.grad(loss, learnables, allow_unused=True))
         finally:
             for tensor in learnables:
@@ -370,7 +371,8 @@ class Objective(DocLinkMixin, BaseEstimator):
         dict of hashable to float
             Scores, larger is better; a technique without choices has one, under None.
         """
-        outputs = blockwise(self.predictor(support), held_out.rows)
+        predict = checked_predictor(self, support, held_out.targets.shape[1])
+        outputs = blockwise(predict, held_out.rows)
         return {None: score(outputs, held_out, self._context.kind)}
 
     def expect(self, score: float) -> None:
@@ -467,3 +469,59 @@ class Objective(DocLinkMixin, BaseEstimator):
             coordinates and returns outputs (k, q), as those of `predictor`.
         """
         return None
+
+
+def checked_predictor(
+    objective: Objective, support: Support, n_outputs: int
+) -> Callable[[Any], Any]:
+    """Predictor of a technique, which must give a column for each class or output.
+
+    Parameters
+    ----------
+    objective : Objective
+        The technique.
+    support : Support
+        The learnt state.
+    n_outputs : int
+        Columns of the targets.
+
+    Returns
+    -------
+    callable
+        Rows (b, d) -> outputs (b, n_outputs); a ValueError names the technique and the shape.
+    """
+    predict = objective.predictor(support)
+
+    def checked(rows: Any) -> Any:
+        outputs = predict(rows)
+        shape = tuple(getattr(outputs, "shape", ()))
+        if shape != (len(rows), n_outputs):
+            raise ValueError(
+                f"The predictor of {type(objective).__name__} gives {_told(outputs)} for "
+                f"{len(rows)} rows; it must give a tensor of shape ({len(rows)}, {n_outputs}), one "
+                "column for each class or output."
+            )
+        return outputs
+
+    return checked
+
+
+def _check_loss(objective: Objective, loss: Any) -> None:
+    """Raise a ValueError where a loss is no single number, or nothing can be learnt from it."""
+    name = f"{type(objective).__name__}.batch_loss"
+    if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
+        raise ValueError(
+            f"{name} returned {_told(loss)}; it must return one number as a tensor of shape (), "
+            "such as the sum of weights times losses."
+        )
+    if not loss.requires_grad:
+        raise ValueError(
+            f"{name} returned a loss that does not depend on what is learnt: was it detached, or "
+            "computed from the batch alone?"
+        )
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"

@@ -296,6 +296,59 @@ def test_trouble_keeps_the_best_set(interrupt, status):
     assert result.n_iter < 70
 
 
+def test_trouble_in_folds_is_told():
+    data = toy_problem()
+    start = torch.arange(9)
+    whole = trainer(MeanMatching(), data, start, None)
+    for at, status in ((50, "diverged"), (10**6, "finished")):
+        parts = [
+            trainer(Breaks(at), data, start, torch.arange(k, len(data), 3), keep_all=True)
+            for k in range(3)
+        ]
+        result = train_in_folds(whole, parts)
+        assert result.status == status and result.support.is_finite()
+        whole = trainer(MeanMatching(), data, start, None)
+
+
+class WrongShapes(MeanMatching):
+    """Returns what no technique should."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def batch_loss(self, support, batch, weights):
+        loss = super().batch_loss(support, batch, weights)
+        wrong = {"vector": loss * weights, "number": 1.0, "constant": loss.detach()}
+        return wrong.get(self.what, loss)
+
+    def predictor(self, support):
+        predict = super().predictor(support)
+        return (lambda rows: predict(rows)[:, 0]) if self.what == "column" else predict
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (
+            "vector",
+            r"WrongShapes.batch_loss returned a tensor of shape \(\d+,\); it must return one",
+        ),
+        ("number", "WrongShapes.batch_loss returned a float; it must return one number"),
+        ("constant", "does not depend on what is learnt"),
+        ("column", r"predictor of WrongShapes gives a tensor of shape \(300,\) for 300 rows"),
+    ],
+)
+def test_wrong_shapes_name_the_method(what, message):
+    with pytest.raises(ValueError, match=message):
+        run(WrongShapes(what), toy_problem(), torch.arange(9))
+
+
+def test_a_wrong_predictor_is_named_without_held_out_rows():
+    with pytest.raises(ValueError, match="predictor of WrongShapes"):
+        train(trainer(WrongShapes("column"), toy_problem(), torch.arange(9), None, importance=True))
+
+
 def test_early_stopping():
     options = TrainingOptions(max_iter=5000, patience=3, tol=0.5)
     result = run(MeanMatching(), toy_problem(), torch.arange(9), options=options)
