@@ -329,15 +329,22 @@ def draw(
 
     height = 4.4 if table.is_images else 5.5
     figure = Figure(figsize=(12, height), layout="constrained")
+    shape: tuple[int, ...] | None = table.row_shape if table.is_images else None
+    rows = small.X
+    if shape is not None and len(shape) == 3:  # colours come last in files, and here first
+        places = np.moveaxis(np.arange(X.shape[1]).reshape(shape), 2, 0).ravel()
+        X, rows, shape = X[:, places], rows[:, places], (shape[2], *shape[:2])
     if labels is not None:
         y = labels[y]
-        small = DistilledData(small.X, labels[small.y], small.sample_weight)
+        small = DistilledData(rows, labels[small.y], small.sample_weight)
         labels = np.sort(labels)
+    else:
+        small = DistilledData(rows, small.y, small.sample_weight)
     DistilledDataDisplay.from_distilled(
         small,
         X,
         y,
-        image_shape=table.row_shape if table.is_images else None,
+        image_shape=shape,
         classes=labels,
         scores={entry.name: entry.values(score).tolist() for entry in contenders},
         score_name=score_name,

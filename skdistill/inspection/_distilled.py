@@ -115,8 +115,8 @@ class DistilledDataDisplay:
 
         Parameters
         ----------
-        distiller : SensitivityCoreset
-            Fitted.
+        distiller : distiller, DistilledClassifier or DistilledRegressor
+            Fitted. Its classes name the rows, and its `image_shape` makes images of them.
 
         X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             The rows it was fitted to.
@@ -132,6 +132,7 @@ class DistilledDataDisplay:
         DistilledDataDisplay
             Drawn.
         """
+        distiller = getattr(distiller, "distiller_", distiller)
         preprocessor = getattr(distiller, "preprocessor_", None)
         if hands_out_features(distiller):
             X, preprocessor = distiller._features(X), StandardScaler()
@@ -139,6 +140,9 @@ class DistilledDataDisplay:
             "preprocessor": preprocessor,
             "classes": getattr(distiller, "classes_", None),
         }
+        shape = getattr(distiller, "image_shape", None)
+        if shape is not None and shape[0] in (1, 3):
+            known["image_shape"] = shape
         return cls.from_distilled(distiller.distilled_, X, y, **(known | options))
 
     @classmethod
@@ -175,10 +179,12 @@ class DistilledDataDisplay:
             Makes numbers of the rows. Positions are the first two principal components of them.
 
         classes : sequence, default=None
-            The classes in `y`, sorted; None draws `y` as numbers.
+            The classes in `y`, sorted; None takes those of the small set, and draws `y` as numbers
+            where there are none.
 
         image_shape : tuple of int, default=None
-            ``(H, W)`` or ``(H, W, 3)``: draw the rows of the small set as images.
+            ``(H, W)``, ``(1, H, W)`` or ``(3, H, W)``, as in `DatasetDistiller`: draw the rows of
+            the small set as images.
 
         scores : mapping of str to sequence of float, default=None
             Scores to draw beside, one or several under each name. The first is the mark that
@@ -207,7 +213,7 @@ class DistilledDataDisplay:
         Raises
         ------
         ValueError
-            If `y` has several outputs.
+            If `y` has several outputs, or `image_shape` is no shape of a row.
         """
         rng = check_random_state(random_state)
         X = X if hasattr(X, "shape") else np.asarray(X)
@@ -223,11 +229,13 @@ class DistilledDataDisplay:
                 " without colours"
             )
         else:
+            if classes is None and isinstance(distilled.classes, np.ndarray):
+                classes = distilled.classes
             values = _to_values(np.asarray(y)[rows], classes)
             small_values = _to_values(np.asarray(distilled.y), classes)
         images = None
         if image_shape is not None:
-            images = np.asarray(distilled.X, dtype=float).reshape(-1, *image_shape)
+            images = _images(np.asarray(distilled.X, dtype=float), tuple(image_shape))
         display = cls(
             weights=np.asarray(distilled.sample_weight, dtype=float),
             positions=Z,
@@ -288,6 +296,20 @@ class DistilledDataDisplay:
         if self.scores is not None:
             draw_scores(self.ax_scores_, self.scores, self.score_name)
         return self
+
+
+def _images(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return rows as images (m, H, W) or (m, H, W, 3), which matplotlib draws."""
+    known = len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3))
+    if not known or np.prod(shape) != rows.shape[1]:
+        raise ValueError(
+            f"image_shape={shape} must be (height, width), (1, height, width) or (3, height, width)"
+            f" of the {rows.shape[1]} values of a row; channels come first, as in DatasetDistiller."
+        )
+    if len(shape) == 2:
+        return rows.reshape(-1, *shape)
+    images = rows.reshape(-1, *shape)
+    return images[:, 0] if shape[0] == 1 else images.transpose(0, 2, 3, 1)
 
 
 def _project(X: Any, rows: np.ndarray, X_small: Any, preprocessor: Any) -> tuple[Any, Any]:

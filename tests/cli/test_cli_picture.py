@@ -23,6 +23,13 @@ def test_picture(run, source, tmp_path):
     assert plt.get_fignums() == figures
 
 
+def test_picture_of_coloured_images(run, tmp_path):
+    images = np.random.default_rng(0).random((60, 4, 5, 3))
+    np.savez(tmp_path / "images.npz", X=images, y=np.arange(60) % 2)
+    told = run(tmp_path / "images.npz", "-n", 8, "--picture", tmp_path / "small.png")
+    assert told.endswith("small.png\n")
+
+
 def test_picture_of_a_mixed_table(run, houses_csv, tmp_path):
     run(houses_csv, "-n", 40, "--picture", tmp_path / "small.svg")
     text = (tmp_path / "small.svg").read_text(encoding="utf-8")

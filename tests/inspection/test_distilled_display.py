@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.preprocessing import OneHotEncoder
 
-from skdistill import DistilledData, SensitivityCoreset
+from skdistill import DatasetDistiller, DistilledClassifier, DistilledData, SensitivityCoreset
 from skdistill.inspection import DistilledDataDisplay
 
 
@@ -73,11 +73,47 @@ def test_images_without_classes(with_target):
     y = X.sum(axis=1) if with_target else None
     coreset = SensitivityCoreset(20, random_state=0).fit(X, y)
     display = DistilledDataDisplay.from_estimator(
-        coreset, X, y, image_shape=(2, 2, 3), ax=make_axes(1)
+        coreset, X, y, image_shape=(3, 2, 2), ax=make_axes(1)
     )
     assert len(display.ax_.get_images()) == 20
     names = [label.get_text() for label in display.ax_.get_yticklabels()]
     assert all(names) == with_target
+
+
+def test_channels_come_first():
+    rows = np.arange(24.0).reshape(2, 12)
+    small = DistilledData(rows, [0.5, 1.5])
+    display = DistilledDataDisplay.from_distilled(
+        small, rows, [0.5, 1.5], image_shape=(3, 2, 2), ax=make_axes(1)
+    )
+    np.testing.assert_array_equal(display.images[1][:, :, 0], rows[1, :4].reshape(2, 2))
+    for shape in [(2, 2, 3), (3, 2, 3), (4, 3, 1), (12,)]:
+        with pytest.raises(ValueError, match="channels come first"):
+            DistilledDataDisplay.from_distilled(
+                small, rows, None, image_shape=shape, ax=make_axes(1)
+            )
+
+
+def test_a_fitted_meta_estimator_and_its_image_shape():
+    X, y = load_digits(return_X_y=True)
+    names = np.array([f"digit {k}" for k in range(10)])[y[:300]]
+    distiller = DatasetDistiller(
+        10, objective="analytic_ridge", image_shape=(1, 8, 8), random_state=0
+    )
+    model = DistilledClassifier(distiller=distiller).fit(X[:300], names)
+    display = DistilledDataDisplay.from_estimator(model, X[:300], names, ax=make_axes(1))
+    assert display.images.shape == (10, 8, 8)
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert labels == [f"digit {k}" for k in range(10)]
+
+
+def test_classes_of_the_small_set_name_the_rows():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = np.where(X[:, 0] > 0, "up", "down")
+    small = SensitivityCoreset(10, random_state=0).fit_distill(X, y)
+    display = DistilledDataDisplay.from_distilled(small, X, y, ax=make_axes(1))
+    told = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert told == ["down", "up"]
 
 
 def test_positions_are_principal_components_and_areas_are_weights():
