@@ -656,9 +656,12 @@ default="rbf"
     def _scaled_kernel(self, moments: Moments, n_features: int) -> Kernel:
         """Make the kernel of the start, on rows in coordinates."""
         kernel, _ = self._resolve_kernel(moments)
-        if self.standardize and kernel.name not in ("nngp", "ntk"):
-            # A typical row has length 1 in standardised coordinates, so that 1 is "scale" there.
-            gamma = float(self.gamma) * n_features if isinstance(self.gamma, Real) else 1.0
+        if self.standardize:
+            # A typical row has length 1 in standardised coordinates, so that 1 is "scale" there; the
+            # sum of its absolute values is the root of the number of features.
+            unit = n_features**0.5 if kernel.name == "laplacian" else n_features
+            given = isinstance(self.gamma, Real) and kernel.name not in ("nngp", "ntk")
+            gamma = float(self.gamma) * unit if given else unit / n_features
             kernel = replace(kernel, gamma=gamma)
         return kernel
 

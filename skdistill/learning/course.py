@@ -32,7 +32,7 @@ from .coordinates import (
 )
 from .folds import train_in_folds
 from .held_out import held_out_parts
-from .kernel_search import FIT_ROWS, KernelStart, search_rbf
+from .kernel_search import FIT_ROWS, KernelStart, search_rbf, search_ridge
 from .neighbour_units import neighbour_coordinates
 from .problem import Learnt, Problem, Settings
 from .race import best_start
@@ -97,7 +97,8 @@ def learn(
     else:
         coordinates, start = _coordinates_and_scale(problem, settings, splits)
     kernel = replace(problem.kernel, gamma=start.gamma) if problem.search else problem.kernel
-    kernel = replace(kernel, gamma=kernel.gamma / coordinates.length**2)
+    power = 1 if kernel.name == "laplacian" else 2
+    kernel = replace(kernel, gamma=kernel.gamma / coordinates.length**power)
     hold = problem.hold if technique.unit_features else problem.load
     data = _training_set(problem, partial(hold, coordinates), splits)
     few = len(splits) != 1 and technique.folds
@@ -151,14 +152,18 @@ def _coordinates_and_scale(
         sample, weight = _summary(problem)
         rbf_wide = problem.kernel.name == "rbf" and n_features > WIDE
         explained = EXPLAINED if rbf_wide else None
+        one_unit = n_features > WIDE and problem.kernel.n_odd == 0 and splits
         candidates = [
             robust_coordinates(sample, weight, per_feature=unit, explained=explained)
-            for unit in ((True, False) if rbf_wide and splits else (True,))
+            for unit in ((True, False) if one_unit else (True,))
         ]
+        if one_unit and not rbf_wide:  # products of rows, unlike distances, depend on the centre
+            candidates.append(replace(candidates[1], center=np.zeros(n_features)))
         if n_odd := problem.kernel.n_odd:  # only about 0 does a change of sign stay one
             even = np.arange(n_features) < n_features - n_odd
             candidates = [replace(c, center=np.where(even, c.center, 0)) for c in candidates]
-    if not (problem.search and splits and problem.kind != "none"):
+    searched = problem.search or len(candidates) > 1
+    if not (searched and splits and problem.kind != "none"):
         return candidates[0], replace(SAFE, gamma=problem.kernel.gamma)
     found = []
     for coordinates in candidates:
@@ -169,7 +174,10 @@ def _coordinates_and_scale(
         data = TrainingSet(Z, problem.targets[index], problem.weight[index])
         parts = [(place[a[:FIT_ROWS]], place[b]) for a, b in splits]
         n_odd = problem.kernel.n_odd
-        start = search_rbf(data, parts, problem.n_support, problem.kind, n_odd=n_odd)
+        if problem.search:
+            start = search_rbf(data, parts, problem.n_support, problem.kind, n_odd=n_odd)
+        else:
+            start = search_ridge(data, parts, problem.n_support, problem.kind, problem.kernel)
         found.append((start, coordinates))
     start, coordinates = max(found, key=lambda item: item[0].score)
     return coordinates, start

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import _torch as torch
 from ..batches.training_set import Sample, TrainingSet, score
+from ..kernels.functions import Kernel
 from ..objectives._ridge.labels import label_system
 from ..objectives._ridge.rbf import rbf
 
@@ -83,16 +84,60 @@ def search_rbf(
     return best
 
 
+def search_ridge(
+    data: TrainingSet,
+    splits: Sequence[tuple[Any, Any]],
+    n_support: int,
+    kind: str,
+    kernel: Kernel,
+    ridges: Sequence[float] = RIDGES,
+) -> KernelStart:
+    """Choose the ridge of the label solve for a kernel whose scale stands.
+
+    Parameters
+    ----------
+    data, splits, n_support, kind, ridges
+        As in `search_rbf`; rows of any length.
+    kernel : Kernel
+
+    Returns
+    -------
+    KernelStart
+        With the gamma of the kernel.
+    """
+    best = KernelStart(-float("inf"), kernel.gamma, ridges[0])
+    outputs: dict[float, list[Any]] = {ridge: [] for ridge in ridges}
+    for train, held_out in splits:
+        landmarks = data.rows[train[: landmark_count(n_support, len(train))]].double()
+        for ridge, found in _solved(data, train, held_out, landmarks, kernel, ridges):
+            outputs[ridge].append(found)
+    scored_rows = data.subset(torch.cat([held_out for _, held_out in splits]))
+    for ridge, parts in outputs.items():
+        found = score(torch.cat(parts), scored_rows, kind)
+        if found > best.score:
+            best = KernelStart(found, kernel.gamma, ridge)
+    return best
+
+
 def _outputs(data, train, held_out, count, gamma, ridges, n_odd):
     """Yield each ridge and the outputs on held-out rows; the first `count` rows are landmarks."""
     scale = gamma**0.5
-    landmarks = data.rows[train[:count]].double() * scale
+    landmarks = data.rows[train[:count]].double()
+
+    def kernel(rows: Any, landmarks: Any) -> Any:
+        return rbf(rows * scale, landmarks * scale, n_odd)
+
+    return _solved(data, train, held_out, landmarks, kernel, ridges)
+
+
+def _solved(data, train, held_out, landmarks, kernel, ridges):
+    """Yield each ridge and the outputs on held-out rows of label solves."""
     index = train[:FIT_ROWS]
     sample = Sample(data, index, data.weight[index] / data.weight[index].sum())
     system = label_system(
-        lambda rows: rbf(rows * scale, landmarks, n_odd), rbf(landmarks, landmarks, n_odd), sample
+        lambda rows: kernel(rows, landmarks), kernel(landmarks, landmarks), sample
     )
-    K = rbf(data.rows[held_out].double() * scale, landmarks, n_odd)
+    K = kernel(data.rows[held_out].double(), landmarks)
     for ridge in ridges:
         a, b = system.solve(ridge)
         yield ridge, torch.addmm(b, K, a)
