@@ -657,8 +657,8 @@ default="rbf"
         """Make the kernel of the start, on rows in coordinates."""
         kernel, _ = self._resolve_kernel(moments)
         if self.standardize:
-            # A typical row has length 1 in standardised coordinates, so that 1 is "scale" there; the
-            # sum of its absolute values is the root of the number of features.
+            # A typical row has length 1 in standardised coordinates, so that 1 is "scale" there;
+            # its absolute values add up to about the root of their number.
             unit = n_features**0.5 if kernel.name == "laplacian" else n_features
             given = isinstance(self.gamma, Real) and kernel.name not in ("nngp", "ntk")
             gamma = float(self.gamma) * unit if given else unit / n_features
