@@ -660,8 +660,9 @@ default="rbf"
             # A typical row has length 1 in standardised coordinates, so that 1 is "scale" there;
             # its absolute values add up to about the root of their number.
             unit = n_features**0.5 if kernel.name == "laplacian" else n_features
-            given = isinstance(self.gamma, Real) and kernel.name not in ("nngp", "ntk")
-            gamma = float(self.gamma) * unit if given else unit / n_features
+            gamma = unit / n_features
+            if isinstance(self.gamma, Real) and kernel.name not in ("nngp", "ntk"):
+                gamma = float(self.gamma) * unit
             kernel = replace(kernel, gamma=gamma)
         return kernel
 
