@@ -90,9 +90,9 @@ distiller or DistilledData, default="auto"
         each of these clusters; drawn by sensitivity (of the kernel ridge loss for ridge objectives,
         else of the k-means loss); k-means on a sensitivity coreset; the rows of a distiller (wrap a
         fitted one in :class:`~sklearn.frozen.FrozenEstimator`) or of a given set. "auto" is
-        "kmeans_rows" for numbers. For classes it is "kmeans", but with `KernelRidge` that start,
-        two of "kmeans_rows" and two of "uniform" make five steps each, and training goes on from
-        the one with the least loss. The user guide has the measurements.
+        "kmeans"; for classes with `KernelRidge` that start, two of "kmeans_rows" and two of
+        "uniform" make five steps each, and training goes on from the one with the least loss. The
+        user guide has the measurements.
 
     batch_sampling : {"auto", "importance", "uniform", "reducible", "representative"}, \
 default="auto"

@@ -71,8 +71,7 @@ class Starts:
             return self._from_given(*self.given, data, coordinates)
         budget, rng = self.budget, self.rng
         if self.name in ("auto", "kmeans", "kmeans_rows"):
-            numbers = self.target.kind == "numbers"
-            rows = self.name == "kmeans_rows" or (self.name == "auto" and numbers)
+            rows = self.name == "kmeans_rows"
             return kmeans_start(data, budget, rng, balance=self.balance, rows_of_clusters=rows)
         if self.name == "uniform":
             weight = data.weight.cpu().numpy()

@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .. import _torch as torch
 from .._input.rows import row_hashes
+from ..batches.losses import BOUND, USUAL
 from ..batches.training_set import TrainingSet
 from ..sensitivity.draws import inclusion_probabilities
 from ..sensitivity.shares import class_budgets, class_shares
@@ -85,7 +86,8 @@ def kmeans_start(
     """Centres of weighted k-means: within each class, or over features and numbers together.
 
     Numbers, in standard deviations, count in the distance as one more feature each: a cluster then
-    holds rows that lie together and have about the same target. Its seeds are then random rows and
+    holds rows that lie together and have about the same target. Outliers count as the farthest of
+    the usual numbers, or they would be clusters of their own. The seeds are then random rows and
     not k-means++, whose far apart seeds spend many centres on rows that lie alone. The target of a
     centre is the mean of its cluster's. Means vary less than rows do, the less the fewer there are,
     and what is trained from rows that crowd together falls behind: each centre is moved away from
@@ -160,7 +162,7 @@ def _of_clusters(
         numbers = targets if data.codes is None else None
         points, seeds = features, "k-means++"
         if numbers is not None:
-            points, seeds = np.hstack([features, numbers]), "random"
+            points, seeds = np.hstack([features, _usual_values(numbers)]), "random"
         held = weight[members]
         centres, label = _clusters(points, held, count, rng, seeds)
         centres, means = centres[:, : rows.shape[1]], None
@@ -188,6 +190,14 @@ def _of_clusters(
         labels = torch.from_numpy(np.concatenate(values_of)).to(rows.device) if values_of else None
         starts.append(Start(start, labels))
     return starts
+
+
+def _usual_values(numbers: np.ndarray) -> np.ndarray:
+    """Numbers (n, q) cut off where outliers begin, or these would be clusters of their own."""
+    middle = np.median(numbers, axis=0)
+    size = BOUND * USUAL * np.median(np.abs(numbers - middle), axis=0)
+    size = np.where(size > 0, size, np.inf)  # most numbers are the same
+    return np.clip(numbers, middle - size, middle + size)
 
 
 def _groups(data: TrainingSet, budget: int, balance: bool) -> list[tuple[np.ndarray, int]]:

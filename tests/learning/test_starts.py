@@ -157,3 +157,24 @@ def test_rows_of_the_same_clusters_are_drawn_several_times():
         away = torch.cdist(start.rows, centres.rows).masked_fill(~of_class, np.inf)
         assert torch.equal(away.argmin(1), torch.arange(10))
     assert not torch.equal(drawn[0].rows, drawn[1].rows)
+
+
+def test_outliers_in_the_target_are_no_clusters_of_their_own():
+    rows = torch.from_numpy(np.random.default_rng(0).normal(size=(300, 2)))
+    found = []
+    for size in (10.0, 1000.0):
+        numbers = rows[:, :1] + 0.1 * rows[:, 1:]
+        numbers[::20] = size  # 5 % of them
+        data = TrainingSet(rows, numbers, torch.ones(300))
+        found.append(kmeans_start(data, 6, np.random.RandomState(0)).rows)
+    torch.testing.assert_close(*found)  # how far they are off has no say
+    spread = found[0][:, 0].std()
+    assert spread > 0.7  # and the usual numbers still have
+
+
+def test_numbers_that_are_mostly_the_same_are_not_cut_off():
+    rows = torch.zeros(100, 1, dtype=torch.float64)
+    numbers = torch.zeros(100, 1, dtype=torch.float64)
+    numbers[:10] = 5.0
+    start = kmeans_start(TrainingSet(rows, numbers, torch.ones(100)), 2, np.random.RandomState(0))
+    assert sorted(start.targets[:, 0].tolist()) == [0.0, 5.0]
