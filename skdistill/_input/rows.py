@@ -211,6 +211,7 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
     ----------
     X : ndarray or canonical csr_matrix of shape (n, d)
     y : ndarray of shape (n,) or (n, q), numeric, or None
+        Integers of shape (n,) are codes 0, 1, ... of classes.
     sample_weight : float64 ndarray of shape (n,), non-negative, or None
 
     Returns
@@ -219,6 +220,8 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
     """
     n = X.shape[0]
     key = row_hashes(X)
+    if y is not None and y.dtype.kind == "i" and sample_weight is not None and y.ndim == 1:
+        y = _codes_of_weight(y, sample_weight)
     if y is not None:
         key = key + row_hashes(y.reshape(n, -1).astype(np.float64), salt=1)
     order = np.argsort(key)
@@ -245,6 +248,15 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
     number = np.full(len(weight), -1, dtype=np.int64)
     number[kept] = np.arange(len(kept))
     return _ordered(X, first[kept], weight[kept], key[first[kept]], number[group])
+
+
+def _codes_of_weight(codes: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
+    """Codes of classes that have weight, numbered anew; others, which change no order, are -1."""
+    present = np.unique(codes[sample_weight > 0])
+    if len(present) == 0:
+        return codes
+    number = np.searchsorted(present, codes).clip(max=len(present) - 1)
+    return np.where(present[number] == codes, number, -1)
 
 
 def _ordered(

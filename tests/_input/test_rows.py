@@ -383,3 +383,13 @@ def test_moments_of_integers_in_csr_do_not_overflow(dtype):
     expected = dense.astype(dtype).astype(np.float64)
     assert_allclose(found.mean, expected.mean(0))
     assert_allclose(found.variance, expected.var())
+
+
+def test_a_class_without_weight_changes_no_order():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 2)), rng.integers(0, 4, 30)
+    weight = np.where(y == 1, 0.0, 1.0)
+    kept = weight > 0
+    found = merge_equal_rows(X, y, weight)
+    alone = merge_equal_rows(X[kept], np.unique(y[kept], return_inverse=True)[1], None)
+    assert_array_equal(X[found.index], X[kept][alone.index])
