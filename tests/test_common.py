@@ -77,21 +77,34 @@ def test_checks_by_name(estimator, name):
         getattr(estimator_checks, name)(type(estimator).__name__, estimator)
 
 
+ARRAY_API = """
+import warnings
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.utils.estimator_checks import SkipTestWarning, check_estimator
+from skdistill import (
+    AutoDistiller, DatasetDistiller, DistilledClassifier, DistilledRegressor, SensitivityCoreset
+)
+
+warnings.filterwarnings("ignore", "n_samples=", UserWarning)
+warnings.filterwarnings("ignore", category=SkipTestWarning)
+few, many = (SensitivityCoreset(n, random_state=0) for n in (15, 50))
+one = {"candidates": [(few, True)], "n_rounds": 1, "n_exchanges": 1, "random_state": 0}
+for estimator in (
+    SensitivityCoreset(6),
+    SensitivityCoreset(6, loss="kernel_ridge"),
+    DatasetDistiller(4, max_iter=2, early_stopping=False, random_state=0),
+    AutoDistiller(8, estimator=Ridge(), scoring="r2", **one),
+    DistilledClassifier(LogisticRegression(), few),
+    DistilledRegressor(Ridge(), many),
+):
+    check_estimator(estimator)
+"""
+
+
 def test_array_api_dispatch():
-    """One run with the switch that turns scipy's and scikit-learn's array dispatch on."""
-    program = (
-        "import warnings\n"
-        "warnings.filterwarnings('ignore', 'n_samples=', UserWarning)\n"
-        "warnings.filterwarnings('ignore', category=estimator_checks.SkipTestWarning)\n"
-        "from skdistill import SensitivityCoreset\n"
-        "for loss in ('kmeans', 'kernel_ridge'):\n"
-        "    estimator_checks.check_estimator(SensitivityCoreset(6, loss=loss))\n"
-    )
-    subprocess.run(
-        [sys.executable, "-c", "from sklearn.utils import estimator_checks\n" + program],
-        check=True,
-        env={**os.environ, "SCIPY_ARRAY_API": "1"},
-    )
+    """One run of each class with the switch that turns scipy's and scikit-learn's dispatch on."""
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
+    subprocess.run([sys.executable, "-c", ARRAY_API], check=True, env=environment)
 
 
 def test_torch_tensors_come_back_as_arrays():

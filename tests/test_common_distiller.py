@@ -23,18 +23,18 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning"),
 ]
 
-FEW = DatasetDistiller(6, max_iter=40, random_state=0)
+FEW = DatasetDistiller(6, max_iter=15, random_state=0)
 FEATURES = DatasetDistiller(
     6, objective=FeatureRegression(MLP(32), n_networks=2), max_iter=40, random_state=0
 )
-NEIGHBOURS = DatasetDistiller(6, objective="nearest_neighbors", max_iter=40, random_state=0)
+NEIGHBOURS = DatasetDistiller(6, objective="nearest_neighbors", max_iter=15, random_state=0)
 
 
 @parametrize_with_checks(
     [
-        DatasetDistiller(max_iter=5, random_state=0),
-        DatasetDistiller(4, max_iter=10, random_state=0),
-        DatasetDistiller(4, max_iter=5, kernel="linear", random_state=0),
+        DatasetDistiller(max_iter=2, random_state=0),
+        DatasetDistiller(4, max_iter=4, random_state=0),
+        DatasetDistiller(4, max_iter=2, kernel="linear", random_state=0),
         DatasetDistiller(4, objective="analytic_ridge", random_state=0),
         DatasetDistiller(
             4,

@@ -238,7 +238,7 @@ import sklearn.compose, sklearn.linear_model
 sys.modules["sklearn.callback"] = None
 from skdistill import DatasetDistiller, DistilledRegressor
 X = np.random.default_rng(0).normal(size=(60, 3))
-distiller = DatasetDistiller(5, max_iter=3, random_state=0)
+distiller = DatasetDistiller(5, max_iter=3, early_stopping=False, random_state=0)
 model = DistilledRegressor(distiller=distiller)
 print(hasattr(distiller, "set_callbacks"), len(distiller.fit_distill(X, X[:, 0])))
 print(hasattr(model, "set_callbacks"), len(model.fit(X, X[:, 0]).distilled_))

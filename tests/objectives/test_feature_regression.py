@@ -318,7 +318,7 @@ SMALL_MAP = ConvFeatures(n_filters=32, patch_size=3, stride=1, n_components=64)
 )
 def test_loss_falls_on_digits(digits, network, options):
     X, X_test, y, y_test = digits
-    distiller = quick(network=network, max_iter=120, init="uniform", **options)
+    distiller = quick(network=network, max_iter=60, init="uniform", **options)
     model = DistilledClassifier(distiller=distiller).fit(X, y)
     curve = model.distiller_.loss_curve_
     assert np.mean(curve[-15:]) < 0.8 * np.mean(curve[:15])

@@ -373,7 +373,7 @@ def test_loss_falls_on_digits(digits, shape, options):
         10,
         network=network,
         image_shape=shape,
-        max_iter=150,
+        max_iter=80 if shape else 150,
         init="uniform",
         batch_sampling="uniform",  # other losses of other rows are not comparable
         **options,
