@@ -22,7 +22,7 @@ from .distiller import DatasetDistiller
 from .selection.candidates import Given, default_candidates
 from .selection.contest import ENOUGH_HELD_OUT, Entry, hold_contest, make_entries
 from .selection.judge import Judge, panel
-from .selection.part import Part, SmallSet
+from .selection.part import Part, SmallSet, sampled
 from .selection.polish import polish
 
 POOL_ROWS = 15_000  # that the contest is held on, where there are more
@@ -290,7 +290,7 @@ callable, default="rbf"
             small = part.small_set(np.arange(len(part)), part.weight)
             use_weights = True
         else:
-            pool = _pool(part, rng)
+            pool = sampled(part, POOL_ROWS, rng)[0]
             best = hold_contest(
                 pool,
                 entries,
@@ -431,23 +431,6 @@ def _targets(small: SmallSet, data: Input) -> np.ndarray:
     if classes is not None:
         return (np.asarray(small.y)[:, None] == classes).astype(np.float64)
     return np.asarray(small.y, dtype=np.float64).reshape(len(small.y), -1)
-
-
-def _pool(part: Part, rng: np.random.RandomState) -> Part:
-    """Sample rows for the contest: half by number, half in equal shares of classes."""
-    if len(part) <= POOL_ROWS:
-        return part
-    if part.codes is None:
-        p = np.full(len(part), POOL_ROWS / len(part))
-    else:
-        counts = np.bincount(part.codes)
-        present = (counts > 0).sum()
-        wanted = 0.5 * POOL_ROWS * (counts / len(part) + 1 / present)
-        p = np.minimum(1, wanted / np.maximum(counts, 1))[part.codes]
-    place = np.floor(np.cumsum(p) + rng.uniform())
-    which = np.flatnonzero(np.diff(place, prepend=0) > 0)
-    pool = part.take(which, part.seed)
-    return Part(**{**pool.__dict__, "weight": pool.weight / p[which]})
 
 
 def _table(entries: list[Entry]) -> dict[str, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import check_scoring
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from .._input.fit_weights import fit_weighted, weight_keyword
@@ -43,6 +45,7 @@ class Judge:
         self.seed = seed
         self.encoded = encoded
         self.takes_weights = weight_keyword(estimator) is not None
+        self.weighs = _weighs(estimator.score if scoring is None else self.scorer)
 
     def fit(self, small: SmallSet, use_weights: bool) -> Any:
         """Train a clone on a small set, with weights of mean one if asked."""
@@ -54,10 +57,12 @@ class Judge:
 
     def score_of(self, model: Any, held: Part) -> float:
         """Score a trained model on held-out rows."""
-        X, weight = self._seen(held), held.weight
-        if np.ptp(weight) > 1e-9 * weight.max():
-            return float(self.scorer(model, X, held.labels, sample_weight=weight))
-        return float(self.scorer(model, X, held.labels))
+        if np.ptp(held.weight) <= 1e-9 * held.weight.max():
+            return float(self.scorer(model, self._seen(held), held.labels))
+        if not self.weighs:
+            return self.score_of(model, repeated(held, self.seed))
+        weight = held.weight
+        return float(self.scorer(model, self._seen(held), held.labels, sample_weight=weight))
 
     def score(self, small: SmallSet, use_weights: bool, held: Part) -> float:
         """Train on a small set, and score on held-out rows."""
@@ -91,6 +96,27 @@ def panel(scoring: Any, seed: int, *, classes: bool, n_outputs: int) -> list[Jud
         if n_outputs == 1:
             models.append(HistGradientBoostingRegressor(max_iter=50))
     return [Judge(model, scoring, seed, encoded=True) for model in models]
+
+
+def _weighs(score: Any) -> bool:
+    """Tell whether a score takes weights: a scorer, a function, or a model's own method."""
+    model = getattr(score, "__self__", None)
+    while isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+        score = getattr(model, "score", None)
+    try:
+        return "sample_weight" in inspect.signature(score).parameters
+    except (TypeError, ValueError):  # no score, or one that does not tell
+        return False
+
+
+def repeated(part: Part, seed: int) -> Part:
+    """Rows of a part, each about as often as its weight says, all of weight one."""
+    share = np.cumsum(part.weight / part.weight.sum()) * len(part)
+    place = np.floor(share + np.random.RandomState(seed).uniform())
+    times = np.diff(place, prepend=0).astype(np.int64)
+    which = np.repeat(np.arange(len(part)), times)
+    return replace(part.take(which, part.seed), weight=np.ones(len(which)))
 
 
 def seeded(estimator: Any, seed: int) -> Any:

@@ -196,6 +196,31 @@ class Part:
         return SmallSet(take_rows(self.X, index), self.features[which], y, weight, index, which)
 
 
+def sampled(part: Part, n_rows: int, rng: np.random.RandomState) -> tuple[Part, np.ndarray]:
+    """Sample rows of a part: half by number, half in equal shares of classes.
+
+    Returns
+    -------
+    sample : Part
+        About `n_rows` rows with weights that stand for all; the part itself where it has no more.
+    positions : int64 ndarray
+        Of the rows in the part.
+    """
+    if len(part) <= n_rows:
+        return part, np.arange(len(part))
+    if part.codes is None:
+        p = np.full(len(part), n_rows / len(part))
+    else:
+        counts = np.bincount(part.codes)
+        present = (counts > 0).sum()
+        wanted = 0.5 * n_rows * (counts / len(part) + 1 / present)
+        p = np.minimum(1, wanted / np.maximum(counts, 1))[part.codes]
+    place = np.floor(np.cumsum(p) + rng.uniform())
+    which = np.flatnonzero(np.diff(place, prepend=0) > 0)
+    sample = part.take(which, part.seed)
+    return replace(sample, weight=sample.weight / p[which]), which
+
+
 def take_rows(X: Any, index: np.ndarray) -> Any:
     """Rows of the user's; of CSR with indices of 32 bits, since many estimators want them."""
     rows = frames.take_rows(X, index)

@@ -18,14 +18,14 @@ from sklearn.metrics import pairwise_distances_argmin
 from .candidates import Recipe
 from .contest import Entry
 from .judge import Judge
-from .part import Part, SmallSet
+from .part import Part, SmallSet, sampled
 from .targets import moved, nearest
 
 SETS = 4  # made of the winning kind
 EXCHANGED = (0.25, 0.02)  # share of the rows at the first and the last exchange
 ROWS_PER_ROW = 10  # with fewer, a set would be judged by its own rows
 FEWEST_ROWS = 1000  # a choice by fewer would follow their noise
-JUDGED_ROWS = 6000
+JUDGED_ROWS, JUDGED_PER_ROW = 6000, 5
 TAKEN, REFUSED = 0.8, 0.5  # what a step of targets is multiplied by afterwards
 
 
@@ -62,7 +62,7 @@ def polish(
     """
     if len(part) < ROWS_PER_ROW * budget or len(part) < FEWEST_ROWS:
         return entry.candidate.make(part, budget, rng)
-    attempt = Attempts(part, entry, judges, rng)
+    attempt = Attempts(part, entry, judges, budget, rng)
     attempt.take(entry.candidate.make(part, budget, rng))
     learnt = attempt.best.which is None and not isinstance(entry.candidate, Recipe)
     for _ in range(0 if learnt else SETS - 1):  # learnt rows are dear to make
@@ -79,13 +79,15 @@ class Attempts:
     """The best set so far, and ways to make it better; each is kept if the score gains."""
 
     def __init__(
-        self, part: Part, entry: Entry, judges: Sequence[Judge], rng: np.random.RandomState
+        self,
+        part: Part,
+        entry: Entry,
+        judges: Sequence[Judge],
+        budget: int,
+        rng: np.random.RandomState,
     ) -> None:
         self.part, self.entry, self.judges, self.rng = part, entry, judges, rng
-        self.rows = np.arange(len(part))
-        if len(part) > JUDGED_ROWS:
-            self.rows = np.sort(rng.choice(len(part), JUDGED_ROWS, replace=False))
-        self.judged = part.take(self.rows, 0)
+        self.judged, self.rows = sampled(part, max(JUDGED_ROWS, JUDGED_PER_ROW * budget), rng)
         self.best_score = -np.inf
         self.best: SmallSet
         self.models: list[Any] = []  # trained on the best set
