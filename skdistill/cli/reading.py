@@ -38,6 +38,7 @@ from .table import (
 from .text_files import read_text
 
 NO_WEIGHT = "none"
+LARGEST_WEIGHT = 1e30  # sums of more leave the range of single precision
 STANDARD_INPUT = "-"
 MAGIC = {b"PAR1": ".parquet", b"PK": ".npz", b"\x1f\x8b": ".csv.gz"}
 _NAME_OF_ROW_NUMBERS = re.compile(r"index|idx|row|(.*[ _])?(id|no|nr|row_?(number|id))")
@@ -144,6 +145,11 @@ def _check_weights(table: Table) -> None:
         raise InputError(
             f"the weights in {table.weight_name!r} must be a number of at least 0 in each row;"
             " leave them out with --weight none"
+        )
+    if values.max() > LARGEST_WEIGHT:
+        raise InputError(
+            f"the weights in {table.weight_name!r} go up to {values.max():.3g}; divide them by"
+            " their mean, or leave them out with --weight none"
         )
     table.weight = values
 

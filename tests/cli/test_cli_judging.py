@@ -148,6 +148,8 @@ def test_weights_of_an_npz_file(run, complaint, tmp_path):
     run(path, "-n", 10, "--no-compare", "-o", tmp_path / "small.npz")
     assert DistilledData.load(tmp_path / "small.npz").sample_weight.sum() == pytest.approx(w.sum())
     assert "no array 'z'" in complaint(path, "--weight", "z")
+    np.savez(path, X=X, y=np.arange(80) % 2, sample_weight=np.full(80, 1e307))
+    assert "go up to 1e+307; divide them by their mean" in complaint(path)
 
 
 def test_a_class_of_half(run, tmp_path):
