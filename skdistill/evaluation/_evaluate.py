@@ -19,17 +19,17 @@ from sklearn.metrics import get_scorer
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
-from ._input.fit_weights import fit_weighted
-from ._input.rows import Units, check_two_dimensional
-from .base import BaseDistiller, hands_out_features
-from .data import DistilledData
-from .distiller import DatasetDistiller
-from .kernels.functions import Kernel
-from .kernels.nystroem import NystroemMap
-from .kernels.ridge import fit_weighted_ridge
-from .meta._scores import ScoreClassifier, ScoreRegressor
-from .networks import NetworkClassifier, NetworkRegressor, check_image_shape
-from .networks._units import channel_units, feature_units
+from .._input.fit_weights import fit_weighted
+from .._input.rows import Units, check_two_dimensional
+from ..base import BaseDistiller, hands_out_features
+from ..data import DistilledData
+from ..distiller import DatasetDistiller
+from ..kernels.functions import Kernel
+from ..kernels.nystroem import NystroemMap
+from ..kernels.ridge import fit_weighted_ridge
+from ..meta._scores import ScoreClassifier, ScoreRegressor
+from ..networks import NetworkClassifier, NetworkRegressor, check_image_shape
+from ..networks._units import channel_units, feature_units
 
 __all__ = ["evaluate"]
 
