@@ -238,9 +238,11 @@ def gains(done: dict, setting: tuple, name: str, n: int, seeds: int) -> np.ndarr
 
 
 def told(found: np.ndarray) -> str:
-    """Mean and standard error, with an arrow outside two of them."""
-    if len(found) < 2:
+    """Mean and standard error, with an arrow outside two of them; the mean alone of one or two."""
+    if len(found) == 0:
         return ""
+    if len(found) < 3:
+        return f"{np.mean(found):+.1f}"
     mean, error = mean_and_error(found)
     mark = "" if abs(mean) <= 2 * error else (" ▲" if mean > 0 else " ▼")
     return f"{mean:+.1f} ± {error:.1f}{mark}"
@@ -248,7 +250,7 @@ def told(found: np.ndarray) -> str:
 
 def counted(settings: list[np.ndarray]) -> str:
     """Of how many settings the gain is outside two standard errors, above and below."""
-    marks = [told(found)[-1:] for found in settings]
+    marks = [told(found)[-1:] for found in settings if len(found) > 2]
     return f"{marks.count('▲')} above, {marks.count('▼')} below" if marks else ""
 
 
@@ -310,7 +312,7 @@ def picture(done: dict, seeds: int, n: int = 200):
     axis.set_xlabel("wrong labels in the training rows (%)")
     axis.set_ylabel("gain in balanced accuracy (points)")
     axis.set_title(f"letter, 52 learnt rows, {n} steps")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return figure
 
 
