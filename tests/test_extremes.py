@@ -11,11 +11,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import rbf_kernel
 
-from skdistill import DatasetDistiller, SensitivityCoreset
+from skdistill import DatasetDistiller, DistilledClassifier, SensitivityCoreset
 from skdistill._input.rows import Units, merge_equal_rows
 from skdistill.kernels.functions import Kernel
 from skdistill.kernels.ridge import cholesky_with_jitter
-from skdistill.objectives import KernelRidge
+from skdistill.networks import MLP
+from skdistill.objectives import (
+    DistributionMatching,
+    FeatureRegression,
+    GradientMatching,
+    KernelRidge,
+    TrajectoryMatching,
+)
 from skdistill.sensitivity.kernel_ridge import exact_scores, landmark_scores
 from skdistill.support import Support
 
@@ -196,3 +203,25 @@ def test_rows_that_cannot_be_handed_out_give_way_to_the_start(monkeypatch):
         small = distiller.fit_distill(X.astype(np.float32), Y)
     assert np.abs(small.X).max() < 10 and np.isfinite(small.targets).all()
     assert (distiller.make_predictor().predict(X).argmax(1) == Y).mean() > 0.8
+
+
+@pytest.mark.parametrize("cell", [1e6, 1e12])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        DistributionMatching(MLP(16)),
+        FeatureRegression(MLP(32), n_networks=2),
+        GradientMatching(MLP(16), inner_loop=2),
+        TrajectoryMatching(MLP(16), n_experts=2, syn_steps=3, max_start_epoch=1),
+    ],
+    ids=lambda objective: type(objective).__name__,
+)
+def test_one_huge_cell_hides_no_feature_from_networks(objective, cell):
+    """By mean and deviation the only feature that tells the classes apart would be constant."""
+    rows = X.copy()
+    rows[5, 0] = cell
+    distiller = DatasetDistiller(8, objective=objective, init="uniform", max_iter=6, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = DistilledClassifier(distiller=distiller).fit(rows, (rows[:, 0] > 0).astype(int))
+    assert model.score(X, Y) > 0.75
