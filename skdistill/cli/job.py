@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -75,7 +76,15 @@ def run(options: argparse.Namespace) -> None:
     say(f"features: {features.description}")
 
     import_module("torch")  # now, so that the seconds below are those of the method
-    wish = Wish(m, task, options.seed, options.loss, estimator, options.scoring or _plain(task))
+    wish = Wish(
+        m,
+        task,
+        options.seed,
+        options.loss,
+        estimator,
+        options.scoring or _plain(task),
+        verbose=int(sys.stderr.isatty()),  # whoever waits sees how far the work is
+    )
     weights = None if table.weight is None else table.weight[train]
     start = perf_counter()
     fitted = _fit(method.make(wish), method.learns, task, (features.train, y[train], weights))
@@ -127,7 +136,9 @@ def _fit(distiller: Any, learns: bool, task: str, rows: Rows) -> Any:
         meta = DistilledClassifier if task == "classification" else DistilledRegressor
         distiller = meta(distiller=distiller)
     X, y, weights = rows
-    with warnings.catch_warnings():  # what follows says the same in the output
+    # What is told on the way is no result.
+    with redirect_stdout(sys.stderr), warnings.catch_warnings():
+        # What follows says the same in the output.
         warnings.filterwarnings("ignore", ".*distinct rows of positive weight", UserWarning)
         try:
             return distiller.fit(X, y, sample_weight=weights)

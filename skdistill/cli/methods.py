@@ -39,6 +39,9 @@ class Wish:
 
     preprocessor : "auto" or None
         Makes numbers of the rows, where they are not encoded yet.
+
+    verbose : int
+        Whether to tell how far the work is.
     """
 
     n_samples: int
@@ -48,6 +51,7 @@ class Wish:
     estimator: Any = None
     scoring: str | None = None
     preprocessor: Any = None
+    verbose: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ def make_auto(wish: Wish) -> AutoDistiller:
         scoring=wish.scoring,
         target_type=wish.task,
         random_state=wish.seed,
+        verbose=wish.verbose,
     )
 
 
@@ -134,6 +139,7 @@ def make_distiller(wish: Wish) -> DatasetDistiller:
         batch_loss="auto" if wish.loss is None else wish.loss,
         target_type=wish.task,
         random_state=wish.seed,
+        verbose=wish.verbose,
     )
 
 

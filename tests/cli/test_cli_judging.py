@@ -45,6 +45,14 @@ def test_auto_is_the_default_and_shows_what_it_tried(capsys, rare, tmp_path):
     assert all(line.rpartition(",")[0] in lines for line in out.read_text().splitlines())
 
 
+@pytest.mark.parametrize("method", ["auto", "distill"])
+def test_whoever_waits_sees_how_far_the_work_is(capsys, monkeypatch, method):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert main(["diabetes", "-n", "10", "--no-compare", "--method", method]) == 0
+    told = capsys.readouterr()
+    assert "Distiller]" in told.err and "Distiller]" not in told.out
+
+
 def test_rows_of_own_have_their_own_target():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1200, 2))
