@@ -12,6 +12,15 @@ from _tables import DEVELOPMENT, TABLES
 FLOOR = 0.01  # of the loss of uniform rows, in units of the score
 METRICS = ("balanced", "accuracy", "log_loss")
 LABELS = {"balanced": "balanced accuracy, R²", "accuracy": "accuracy", "log_loss": "log loss"}
+IN_TABLES = {  # methods that have a column in the table of tables
+    "balanced": "balanced uniform",
+    "systematic": "systematic",
+    "medoids": "medoids",
+    "medoids-balanced": "balanced medoids",
+    "agglomerative": "agglomerative",
+    "auto-alone": "AutoDistiller alone",
+    "auto": "AutoDistiller inside",
+}
 Found = dict[tuple, list]  # (table, size, method, model, seed) -> scores, seconds, rows
 
 
@@ -87,7 +96,7 @@ def summary(found: Found, titles: dict[str, str], args) -> list[list]:
     """Rows of the table: one for each size, score and method."""
     table = []
     for size in (s for s in args.sizes if s != "10-a-class"):
-        for metric in METRICS:
+        for metric in args.scores:
             for method in methods_for(metric, args):
                 cells = cells_of(found, size, method, metric, args)
                 if not cells:
@@ -144,13 +153,19 @@ def by_table(found: Found, titles: dict[str, str], args, size: str = "200") -> t
     """Header and rows of the regrets of each table at one size."""
     methods = methods_for(METRICS[0], args)
     regrets = {m: per_table(cells_of(found, size, m, METRICS[0], args)) for m in methods}
-    methods = [m for m in methods if regrets[m]]
+    methods = [m for m in methods if regrets[m] and plain_name(m) in IN_TABLES]
     rows = []
     for table in args.tables:
         if any(table in regrets[m] for m in methods):
             half = "development" if table in DEVELOPMENT else "held out"
             rows.append([table, half, *(regrets[m].get(table, "") for m in methods)])
-    return ["table", "half", *(titles[m] for m in methods)], rows
+    return ["table", "half", *(IN_TABLES[plain_name(m)] for m in methods)], rows
+
+
+def without_empty(header: list, rows: list[list]) -> tuple[list, list]:
+    """Columns that say something."""
+    kept = [i for i in range(len(header)) if any(row[i] != "" for row in rows)]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def tdbench(found: Found, titles: dict[str, str], args) -> list[list]:
@@ -242,6 +257,7 @@ def report(found: Found, titles: dict[str, str], args) -> None:
     for name, (header, rows) in parts.items():
         if not rows:
             continue
+        header, rows = without_empty(header, rows)
         print(f"\n{name}")
         if args.record:
             figure = picture(found, titles, args) if name == "any_model" else None

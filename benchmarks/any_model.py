@@ -383,6 +383,7 @@ def main() -> None:
     options.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     options.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     options.add_argument("--sizes", nargs="+", default=list(SIZES)[:3], choices=SIZES)
+    options.add_argument("--scores", nargs="+", default=list(METRICS), choices=METRICS)
     options.add_argument("--redo", nargs="+", default=[], choices=METHODS, help="make them again")
     options.add_argument("--minutes", type=float, default=np.inf, help="begin nothing after them")
     options.add_argument("--record", action="store_true", help="write the record, not print only")
