@@ -127,7 +127,8 @@ def test_the_map_does_not_depend_on_the_unit_of_the_rows(unbalanced_digits, seen
         for objective in (Seeing(), "analytic_ridge")
     )
     n_varying = (X.std(0) > 0).sum()
-    assert float(networks.log()) * n_varying == pytest.approx(float(ridge.log()))
+    # Sums of absolute differences grow with the unit of a row, which is the root of their number.
+    assert float(networks.log()) * n_varying**0.5 == pytest.approx(float(ridge.log()))
 
 
 def test_rows_and_way_back_are_those_of_the_user(unbalanced_digits, seen):
