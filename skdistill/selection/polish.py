@@ -22,6 +22,7 @@ from .part import Part, SmallSet, sampled
 from .targets import moved, nearest
 
 SETS = 4  # made of the winning kind
+CHEAP_SET = 400_000_000  # pairs of a row and a row of the set; with more, one set is made
 EXCHANGED = (0.25, 0.02)  # share of the rows at the first and the last exchange
 ROWS_PER_ROW = 10  # with fewer, a set would be judged by its own rows
 FEWEST_ROWS = 1000  # a choice by fewer would follow their noise
@@ -65,7 +66,8 @@ def polish(
     attempt = Attempts(part, entry, judges, budget, rng)
     attempt.take(entry.candidate.make(part, budget, rng))
     learnt = attempt.best.which is None and not isinstance(entry.candidate, Recipe)
-    for _ in range(0 if learnt else SETS - 1):  # learnt rows are dear to make
+    dear = learnt or len(part) * budget > CHEAP_SET
+    for _ in range(0 if dear else SETS - 1):
         attempt.take(entry.candidate.make(part, budget, rng))
     for trial in range(n_trials):
         if move_targets and trial % 2:

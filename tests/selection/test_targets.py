@@ -91,3 +91,19 @@ def test_moving_targets_pays_for_a_forest(part):
                 assert_array_equal(small.y, part.y[small.which])
         gain.append(scores[1] - scores[0])
     assert np.mean(gain) > 0.03
+
+
+@pytest.mark.parametrize(("cheap", "made"), [(1500 * 50, 4), (1500 * 50 - 1, 1)])
+def test_sets_that_are_dear_are_made_once(part, monkeypatch, cheap, made):
+    monkeypatch.setattr("skdistill.selection.polish.CHEAP_SET", cheap)
+    judge = Judge(RandomForestRegressor(2, random_state=0), None, 0)
+    rng, count = np.random.RandomState(0), []
+
+    class Counted(Recipe):
+        def make(self, *args):
+            count.append(1)
+            return super().make(*args)
+
+    entry = Entry(Counted("uniform"), False)
+    polish(part, entry, [judge], 50, n_trials=1, move_targets=False, rng=rng)
+    assert len(count) == made
