@@ -122,11 +122,15 @@ def summary(found: Found, titles: dict[str, str], args) -> list[list]:
                     [
                         f"{size}, {LABELS[metric]}",
                         titles[method],
-                        *(mean_and_error(part) if part else "" for part in parts),
+                        *(mean_and_error(part) if part else "" for part in parts[:2]),
+                        mean_and_error(parts[2]) if parts[0] and parts[1] else "",
+                        *(mean_and_error(part) if part else "" for part in parts[3:]),
                         f"{means[worst]:.2f} {worst}",
-                        float(np.mean(sure)) if sure else "",
+                        float(np.mean(sure)) if sure and args.seeds > 1 else "",
                         f"{len(cells)} ({sum(cell.floored for cell in cells)})",
-                        f"{sum(c.below(1) for c in cells)} ({sum(c.below(2) for c in cells)})",
+                        f"{sum(c.below(1) for c in cells)} ({sum(c.below(2) for c in cells)})"
+                        if args.seeds > 1
+                        else "",
                         float(np.mean(made)),
                     ]
                 )

@@ -126,13 +126,17 @@ def scores(model: Any, X: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 def run_seed(seed: int, args, cells: Cells) -> None:
     """Score all ways and models of a seed that are not known."""
-    wanted = [(way, model, seed) for way in args.ways for model in models()]
+    wanted = [(way, model, seed) for way in args.ways for model in args.models]
     if all(key in cells for key in wanted):
         return
     X, X_test, y, y_test = read(seed)
     print(f"seed {seed}: {X.shape}, {100 * y.mean():.2f} % positive", flush=True)
     for way in args.ways:
-        todo = {name: model for name, model in models().items() if (way, name, seed) not in cells}
+        todo = {
+            name: model
+            for name, model in models().items()
+            if name in args.models and (way, name, seed) not in cells
+        }
         if not todo:
             continue
         began, small = time.process_time(), None
@@ -161,13 +165,14 @@ def main() -> None:
     options.set_defaults(seeds=3)
     options.add_argument("-m", type=int, default=5000)
     options.add_argument("--ways", nargs="+", default=ways, choices=ways)
+    options.add_argument("--models", nargs="+", default=list(models()), choices=models())
     add_option(options)
     args = options.parse_args()
     cells = Cells(args.cells)
     for seed in range(args.seeds):
         run_seed(seed, args, cells)
     rows, chart = [], {}
-    for name in models():
+    for name in args.models:
         full = [cells.get((ALL, name, seed)) for seed in range(args.seeds)]
         for way in args.ways:
             found = [cells.get((way, name, seed)) for seed in range(args.seeds)]
