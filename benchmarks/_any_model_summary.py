@@ -210,36 +210,43 @@ def failures(found: Found, titles: dict[str, str], args) -> list[list]:
 
 
 def picture(found: Found, titles: dict[str, str], args, size: str = "200") -> Any:
-    """Regret of each method: a dot a table, the mean as a bar."""
+    """Regret of each method: a dot a table, the mean as a bar.
+
+    Tables of classes and of numbers are apart, since some methods are for classes alone.
+    """
     methods = methods_for(METRICS[0], args)
     regrets = {m: per_table(cells_of(found, size, m, METRICS[0], args)) for m in methods}
-    shown = sorted((m for m in methods if regrets[m]), key=lambda m: -_mean(regrets[m]))
-    figure, axis = plt.subplots(figsize=(8, 0.45 * len(shown) + 1.5))
-    for place, method in enumerate(shown):
-        for half, colour, shift in ((True, "C0", 0.12), (False, "C1", -0.12)):
-            here = [v for t, v in regrets[method].items() if (t in DEVELOPMENT) == half]
-            label = ("development" if half else "held-out") + " tables"
-            axis.plot(
-                here,
-                np.full(len(here), place + shift),
-                "o",
-                ms=4,
-                alpha=0.6,
-                color=colour,
-                label=label if place == 0 else None,
-            )
-        axis.plot([_mean(regrets[method])] * 2, [place - 0.35, place + 0.35], color="k", lw=2.5)
-    axis.axvline(0, color="0.6", zorder=0)
-    axis.axvline(1, color="0.6", ls="--", zorder=0)
-    axis.set_yticks(range(len(shown)), [titles[m] for m in shown], fontsize=8)
-    axis.set_xlabel("relative regret (0: all rows, 1: stratified uniform rows); bar: mean")
-    axis.set_title(f"{size} rows, {len(args.models)} models, balanced accuracy or R²", fontsize=10)
-    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    shown = sorted((m for m in methods if regrets[m]), key=lambda m: -_mean(regrets[m], False))
+    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(10, 0.36 * len(shown) + 1.5))
+    for axis, numbers in zip(axes, (False, True), strict=True):
+        for place, method in enumerate(shown):
+            for half, colour in ((True, "C0"), (False, "C1")):
+                here = [
+                    value
+                    for table, value in regrets[method].items()
+                    if (table in DEVELOPMENT, TABLES[table].numbers) == (half, numbers)
+                ]
+                axis.plot(here, np.full(len(here), place), "o", ms=4, alpha=0.6, color=colour)
+            mean = _mean(regrets[method], numbers)
+            axis.plot([mean] * 2, [place - 0.35, place + 0.35], color="k", lw=2.5)
+        axis.axvline(0, color="0.6", zorder=0)
+        axis.axvline(1, color="0.6", ls="--", zorder=0)
+        axis.set_title(
+            "tables of numbers, R²" if numbers else "tables of classes, balanced accuracy"
+        )
+        axis.set_xlabel("relative regret")
+    axes[0].set_yticks(range(len(shown)), [titles[m] for m in shown], fontsize=8)
+    figure.suptitle(
+        f"{size} rows; 0: as good as all rows, 1: as stratified uniform rows; "
+        "bar: mean"
+    )
+    figure.tight_layout()
     return figure
 
 
-def _mean(values: dict[str, float]) -> float:
-    return float(np.mean(list(values.values())))
+def _mean(values: dict[str, float], numbers: bool) -> float:
+    here = [value for table, value in values.items() if TABLES[table].numbers == numbers]
+    return float(np.mean(here)) if here else np.nan
 
 
 def report(found: Found, titles: dict[str, str], args) -> None:
