@@ -202,7 +202,7 @@ def test_what_techniques_draw_batches_by():
     assert Seeing().favourite_batches("classes", 2) == "uniform"
     favourite = OBJECTIVES["kernel_ridge"]().favourite_batches
     assert favourite("classes", 1) == "margin"
-    assert favourite("numbers", math.inf) == "bounded"
+    assert favourite("numbers", math.inf) == "uniform"
     assert favourite("multilabel", math.inf) == "uniform"
     assert OBJECTIVES["gradient_matching"]().favourite_batches("classes", 1) == "margin"
     assert OBJECTIVES["distribution_matching"]().favourite_batches("classes", 1) == "uniform"
