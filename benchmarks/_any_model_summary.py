@@ -162,6 +162,7 @@ def by_table(found: Found, titles: dict[str, str], args, size: str = "200") -> t
     for table in args.tables:
         if any(table in regrets[m] for m in methods):
             half = "development" if table in DEVELOPMENT else "held out"
+            half = half if any(t in DEVELOPMENT for t in args.tables) else ""
             rows.append([table, half, *(regrets[m].get(table, "") for m in methods)])
     return ["table", "half", *(IN_TABLES[plain_name(m)] for m in methods)], rows
 
@@ -237,8 +238,7 @@ def picture(found: Found, titles: dict[str, str], args, size: str = "200") -> An
         axis.set_xlabel("relative regret")
     axes[0].set_yticks(range(len(shown)), [titles[m] for m in shown], fontsize=8)
     figure.suptitle(
-        f"{size} rows; 0: as good as all rows, 1: as stratified uniform rows; "
-        "bar: mean"
+        f"{size} rows; 0: as good as all rows, 1: as stratified uniform rows; bar: mean"
     )
     figure.tight_layout()
     return figure
