@@ -239,6 +239,7 @@ def picture(found: Found, titles: dict[str, str], args, size: str = "200") -> An
     axes[0].set_yticks(range(len(shown)), [titles[m] for m in shown], fontsize=8)
     figure.suptitle(
         f"{size} rows; 0: as good as all rows, 1: as stratified uniform rows; bar: mean"
+        + ("; blue: development" if any(table in DEVELOPMENT for table in args.tables) else "")
     )
     figure.tight_layout()
     return figure

@@ -525,7 +525,8 @@ default="rbf"
             data.target,
             self._units,
             self._scaled_kernel(moments, n_features),
-            search=self.kernel in ("rbf", "mirror_rbf") and self.gamma == "scale",
+            search=not callable(self.kernel)
+            and (self.gamma == "scale" or self.kernel in ("linear", "nngp", "ntk")),
             n_support=budget,
             image_shape=check_image_shape(self.image_shape, n_features),
             rng=rng,
@@ -659,7 +660,7 @@ default="rbf"
         if self.standardize:
             # A typical row has length 1 in standardised coordinates, so that 1 is "scale" there;
             # its absolute values add up to about the root of their number.
-            unit = n_features**0.5 if kernel.name == "laplacian" else n_features
+            unit = n_features ** (kernel.length_power / 2)
             gamma = unit / n_features
             if isinstance(self.gamma, Real) and kernel.name not in ("nngp", "ntk"):
                 gamma = float(self.gamma) * unit

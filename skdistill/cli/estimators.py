@@ -110,23 +110,7 @@ class OneHotClasses(ClassifierMixin, BaseEstimator):
         self.regressor = regressor
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: Any = None) -> OneHotClasses:
-        """Learn the classes.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-
-        y : ndarray of shape (n_samples,)
-            Classes.
-
-        sample_weight : ndarray of shape (n_samples,), default=None
-            Weights.
-
-        Returns
-        -------
-        self
-        """
+        """Learn the classes."""
         self.classes_, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
         self.most_frequent_ = np.eye(len(counts))[counts.argmax()]
         one_hot = np.eye(len(counts))[codes]
@@ -134,32 +118,12 @@ class OneHotClasses(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: np.ndarray) -> np.ndarray:
-        """Return a number for each class; of two classes, by how much the second is ahead.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes) or (n_samples,)
-        """
+        """Return a number for each class; of two classes, by how much the second is ahead."""
         found = self._columns(X)
         return found[:, 1] - found[:, 0] if found.shape[1] == 2 else found
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the class of the largest number.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
+        """Return the class of the largest number."""
         return self.classes_[self._columns(X).argmax(axis=1)]
 
     def _columns(self, X: np.ndarray) -> np.ndarray:
@@ -180,51 +144,15 @@ class NumberedClasses(ClassifierMixin, BaseEstimator):
         self.estimator = estimator
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: Any = None) -> NumberedClasses:
-        """Learn numbered classes.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-
-        y : ndarray of shape (n_samples,)
-            Classes.
-
-        sample_weight : ndarray of shape (n_samples,), default=None
-            Weights.
-
-        Returns
-        -------
-        self
-        """
+        """Learn numbered classes."""
         self.classes_, codes = np.unique(y, return_inverse=True)
         self.estimator_ = clone(self.estimator).fit(X, codes, sample_weight=sample_weight)
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return classes.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
+        """Return classes."""
         return self.classes_[self.estimator_.predict(X)]
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Return probabilities.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
+        """Return probabilities."""
         return self.estimator_.predict_proba(X)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -131,51 +132,19 @@ class Table:
 
 
 def import_pandas(purpose: str) -> Any:
-    """Return pandas, or tell how to get it.
-
-    Parameters
-    ----------
-    purpose : str
-        What it is needed for, such as ``"reading .csv files"``.
-
-    Returns
-    -------
-    module
-        Imported now, if it was not yet.
-
-    Raises
-    ------
-    InputError
-        If it is not installed.
-    """
-    try:
-        import pandas
-    except ImportError as error:
-        raise InputError(f'{purpose} needs pandas: pip install "skdistill[io]"') from error
-    return pandas
+    """Return pandas, or tell how to get it; `purpose` is such as "reading .csv files"."""
+    return _import("pandas", purpose)
 
 
 def import_pyarrow(purpose: str) -> Any:
-    """Return pyarrow, or tell how to get it.
+    """Return pyarrow with its reader of csv files, or tell how to get it."""
+    _import("pyarrow.csv", purpose)
+    return _import("pyarrow", purpose)
 
-    Parameters
-    ----------
-    purpose : str
-        What it is needed for.
 
-    Returns
-    -------
-    module
-        Imported now, if it was not yet.
-
-    Raises
-    ------
-    InputError
-        If it is not installed.
-    """
+def _import(module: str, purpose: str) -> Any:
     try:
-        import pyarrow
-        import pyarrow.csv
+        return import_module(module)
     except ImportError as error:
-        raise InputError(f'{purpose} needs pyarrow: pip install "skdistill[io]"') from error
-    return pyarrow
+        package = module.partition(".")[0]
+        raise InputError(f'{purpose} needs {package}: pip install "skdistill[io]"') from error

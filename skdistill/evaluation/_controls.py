@@ -7,11 +7,19 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils._indexing import _safe_indexing
 
 from .._input.caller import warn_caller
+from .._input.frames import take_rows
 from ..data import DistilledData
-from ._evaluate import _classes, _labels, _small_set, _soft_targets, _unwrapped, evaluate
+from ._evaluate import (
+    _NETWORKS,
+    _classes,
+    _labels,
+    _small_set,
+    _soft_targets,
+    _unwrapped,
+    evaluate,
+)
 
 
 def evaluate_controls(
@@ -30,8 +38,8 @@ def evaluate_controls(
 ) -> dict[str, Any]:
     r"""Score a small set of classes beside random rows that are treated alike.
 
-    A model trained on soft labels of a teacher is better than one trained on classes, whatever the
-    rows. A claim for a distilled set is therefore a claim against random rows with equal labels.
+    Soft labels of a teacher can help a model whatever the rows are. A claim for a distilled set is
+    therefore a claim against random rows with equal labels.
 
     Parameters
     ----------
@@ -128,7 +136,7 @@ def evaluate_controls(
         raise ValueError(
             "evaluate_controls compares sets with one class a row; score others by evaluate."
         )
-    estimator = not isinstance(protocol, str) and not hasattr(protocol, "network")
+    estimator = not isinstance(protocol, (str, *_NETWORKS))
     soft = not estimator and _soft_targets(small, "auto") is not None
     if soft and not hasattr(teacher, "predict_proba"):
         raise ValueError(
@@ -145,13 +153,14 @@ def evaluate_controls(
 
     found: dict[str, Any] = {"own": score(distilled, "auto")}
     found["hard"] = score(_with_classes(small), "hard") if soft else found["own"]
-    draws = [_random_rows(X, y, small, rng) for _ in range(n_draws)]
+    everything = DistilledData(X, y)
+    draws = [_random_rows(everything, small, rng) for _ in range(n_draws)]
     found["random_hard"] = float(np.mean([score(draw, "hard") for draw in draws]))
     found["random"] = found["random_hard"]
     if soft:
         taught = [_taught(draw, teacher, _classes(small)) for draw in draws]
         found["random"] = float(np.mean([score(draw, "soft") for draw in taught]))
-    found["all_rows"] = score(DistilledData(X, y), "hard")
+    found["all_rows"] = score(everything, "hard")
     recovery = found["all_rows"] - found["hard"]
     improvement = found["own"] - found["random"]
     exponent = recovery_weight * improvement - (1 - recovery_weight) * recovery
@@ -166,9 +175,9 @@ def _with_classes(small: DistilledData) -> DistilledData:
     return DistilledData(small.X, small.y, small.sample_weight, classes=small.classes)
 
 
-def _random_rows(X: Any, y: np.ndarray, small: DistilledData, rng: Any) -> DistilledData:
+def _random_rows(everything: DistilledData, small: DistilledData, rng: Any) -> DistilledData:
     """Random rows, as many of a class as a set has; all where there are fewer."""
-    drawn = []
+    drawn, y = [], _labels(everything)
     for label, count in zip(*np.unique(_labels(small), return_counts=True), strict=True):
         members = np.flatnonzero(y == label)
         if len(members) < count:
@@ -178,7 +187,7 @@ def _random_rows(X: Any, y: np.ndarray, small: DistilledData, rng: Any) -> Disti
             )
         drawn.append(rng.permutation(members)[:count])
     index = np.concatenate(drawn)
-    return DistilledData(_safe_indexing(X, index), y[index], classes=small.classes)
+    return DistilledData(take_rows(everything.X, index), y[index], classes=small.classes)
 
 
 def _taught(random: DistilledData, teacher: Any, classes: Any) -> DistilledData:

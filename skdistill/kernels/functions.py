@@ -57,6 +57,11 @@ class Kernel:
         """Last features whose common sign does not matter; 0 for all kernels but mirror_rbf."""
         return self.params["n_odd"] if self.name == "mirror_rbf" else 0
 
+    @property
+    def length_power(self) -> int:
+        """Power of the rows' unit that gamma is divided by when rows are measured in it."""
+        return 1 if self.name == "laplacian" else 2
+
     def __call__(self, A: Any, B: Any) -> Any:
         """Kernel matrix (a, b) of A (a, d) and B (b, d): a tensor like `A`.
 

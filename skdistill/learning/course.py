@@ -97,8 +97,7 @@ def learn(
     else:
         coordinates, start = _coordinates_and_scale(problem, settings, splits)
     kernel = replace(problem.kernel, gamma=start.gamma) if problem.search else problem.kernel
-    power = 1 if kernel.name == "laplacian" else 2
-    kernel = replace(kernel, gamma=kernel.gamma / coordinates.length**power)
+    kernel = replace(kernel, gamma=kernel.gamma / coordinates.length**kernel.length_power)
     hold = problem.hold if technique.unit_features else problem.load
     data = _training_set(problem, partial(hold, coordinates), splits)
     few = len(splits) != 1 and technique.folds
@@ -152,7 +151,8 @@ def _coordinates_and_scale(
         sample, weight = _summary(problem)
         rbf_wide = problem.kernel.name == "rbf" and n_features > WIDE
         explained = EXPLAINED if rbf_wide else None
-        one_unit = n_features > WIDE and problem.kernel.n_odd == 0 and splits
+        # A gamma that was given is one for features of one unit each.
+        one_unit = n_features > WIDE and problem.kernel.n_odd == 0 and splits and problem.search
         candidates = [
             robust_coordinates(sample, weight, per_feature=unit, explained=explained)
             for unit in ((True, False) if one_unit else (True,))
@@ -162,7 +162,8 @@ def _coordinates_and_scale(
         if n_odd := problem.kernel.n_odd:  # only about 0 does a change of sign stay one
             even = np.arange(n_features) < n_features - n_odd
             candidates = [replace(c, center=np.where(even, c.center, 0)) for c in candidates]
-    searched = problem.search or len(candidates) > 1
+    by_rbf = problem.kernel.name in ("rbf", "mirror_rbf")
+    searched = problem.search and (by_rbf or len(candidates) > 1)
     if not (searched and splits and problem.kind != "none"):
         return candidates[0], replace(SAFE, gamma=problem.kernel.gamma)
     found = []
@@ -174,10 +175,11 @@ def _coordinates_and_scale(
         data = TrainingSet(Z, problem.targets[index], problem.weight[index])
         parts = [(place[a[:FIT_ROWS]], place[b]) for a, b in splits]
         n_odd = problem.kernel.n_odd
-        if problem.search:
+        if by_rbf:
             start = search_rbf(data, parts, problem.n_support, problem.kind, n_odd=n_odd)
         else:
-            start = search_ridge(data, parts, problem.n_support, problem.kind, problem.kernel)
+            kernel = problem.kernel
+            start = search_ridge(data, parts, problem.n_support, problem.kind, kernel, kernel.gamma)
         found.append((start, coordinates))
     start, coordinates = max(found, key=lambda item: item[0].score)
     return coordinates, start

@@ -6,13 +6,12 @@ there will be rows; at the number of rows itself it would come out far too wide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .. import _torch as torch
 from ..batches.training_set import Sample, TrainingSet, score
-from ..kernels.functions import Kernel
 from ..objectives._ridge.labels import label_system
 from ..objectives._ridge.rbf import rbf
 
@@ -70,17 +69,13 @@ def search_rbf(
     """
     best = KernelStart(-float("inf"), gammas[len(gammas) // 2], ridges[0])
     for gamma in gammas:
-        outputs: dict[float, list[Any]] = {ridge: [] for ridge in ridges}
-        for train, held_out in splits:
-            count = landmark_count(n_support, len(train))
-            for ridge, found in _outputs(data, train, held_out, count, gamma, ridges, n_odd):
-                outputs[ridge].append(found)
-        order = torch.cat([held_out for _, held_out in splits])
-        scored_rows = data.subset(order)
-        for ridge, parts in outputs.items():
-            found = score(torch.cat(parts), scored_rows, kind)
-            if found > best.score:
-                best = KernelStart(found, gamma, ridge)
+
+        def kernel(rows: Any, landmarks: Any, scale: float = gamma**0.5) -> Any:
+            return rbf(rows * scale, landmarks * scale, n_odd)
+
+        found = search_ridge(data, splits, n_support, kind, kernel, gamma, ridges)
+        if found.score > best.score:
+            best = found
     return best
 
 
@@ -89,7 +84,8 @@ def search_ridge(
     splits: Sequence[tuple[Any, Any]],
     n_support: int,
     kind: str,
-    kernel: Kernel,
+    kernel: Callable[[Any, Any], Any],
+    gamma: float,
     ridges: Sequence[float] = RIDGES,
 ) -> KernelStart:
     """Choose the ridge of the label solve for a kernel whose scale stands.
@@ -98,14 +94,16 @@ def search_ridge(
     ----------
     data, splits, n_support, kind, ridges
         As in `search_rbf`; rows of any length.
-    kernel : Kernel
+    kernel : callable
+        Rows (a, d) and landmarks (b, d) -> values (a, b).
+    gamma : float
+        Its scale, for the result.
 
     Returns
     -------
     KernelStart
-        With the gamma of the kernel.
     """
-    best = KernelStart(-float("inf"), kernel.gamma, ridges[0])
+    best = KernelStart(-float("inf"), gamma, ridges[0])
     outputs: dict[float, list[Any]] = {ridge: [] for ridge in ridges}
     for train, held_out in splits:
         landmarks = data.rows[train[: landmark_count(n_support, len(train))]].double()
@@ -115,19 +113,8 @@ def search_ridge(
     for ridge, parts in outputs.items():
         found = score(torch.cat(parts), scored_rows, kind)
         if found > best.score:
-            best = KernelStart(found, kernel.gamma, ridge)
+            best = KernelStart(found, gamma, ridge)
     return best
-
-
-def _outputs(data, train, held_out, count, gamma, ridges, n_odd):
-    """Yield each ridge and the outputs on held-out rows; the first `count` rows are landmarks."""
-    scale = gamma**0.5
-    landmarks = data.rows[train[:count]].double()
-
-    def kernel(rows: Any, landmarks: Any) -> Any:
-        return rbf(rows * scale, landmarks * scale, n_odd)
-
-    return _solved(data, train, held_out, landmarks, kernel, ridges)
 
 
 def _solved(data, train, held_out, landmarks, kernel, ridges):

@@ -36,7 +36,8 @@ class Problem:
     kernel : Kernel
         Its `gamma`, for coordinates, is replaced where `search` is true.
     search : bool
-        Choose gamma of the RBF kernel on held-out rows.
+        Choose on held-out rows what the kernel's parameters leave open: gamma of the RBF kernel,
+        units and ridge of others where there are many features.
     n_support : int
     generator : torch.Generator
         On the device.

@@ -18,10 +18,9 @@ from ..coreset import SensitivityCoreset
 from ..sensitivity.draws import inclusion_probabilities, systematic_draw
 from ..sensitivity.medoids import TARGET_WEIGHT, Space, cluster_means, kmeans_clusters
 from ..sensitivity.shares import class_budgets, class_shares
-from .part import Part, SmallSet
+from .part import CLIP, Part, SmallSet
 
 CLUSTERED = ("medoids", "centroids")
-CLIP = 3.0  # standard deviations from the mean that nearness looks at
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ..features import SupervisedEmbedding
 FOREST_ROWS = 8000  # that the trees of the embedding are grown on
 TREES = 60
 DIRECTIONS = 64  # that sparse rows are brought to
+CLIP = 3.0  # standard deviations from the mean that nearness looks at
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,9 @@ class Part:
             features = TruncatedSVD(max(1, n_components), random_state=0).fit_transform(features)
             return features / (features.std() or 1.0)
         mean, scale = self._moments
-        return (features - mean) / scale
+        centred = features - mean
+        centred /= scale
+        return centred
 
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:

@@ -64,7 +64,6 @@ def polish(
     if len(part) < ROWS_PER_ROW * budget or len(part) < FEWEST_ROWS:
         return entry.candidate.make(part, budget, rng)
     attempt = Attempts(part, entry, judges, budget, rng)
-    attempt.take(entry.candidate.make(part, budget, rng))
     learnt = attempt.best.which is None and not isinstance(entry.candidate, Recipe)
     dear = learnt or len(part) * budget > CHEAP_SET
     for _ in range(0 if dear else SETS - 1):
@@ -90,21 +89,25 @@ class Attempts:
     ) -> None:
         self.part, self.entry, self.judges, self.rng = part, entry, judges, rng
         self.judged, self.rows = sampled(part, max(JUDGED_ROWS, JUDGED_PER_ROW * budget), rng)
-        self.best_score = -np.inf
-        self.best: SmallSet
-        self.models: list[Any] = []  # trained on the best set
+        self.best = entry.candidate.make(part, budget, rng)
+        self.best_score, self.models = self._trained(self.best)
+        self.error: np.ndarray | None = None  # of the models of the best set, where asked for
         self.cell: np.ndarray | None = None
         self.steps = {"columns": 1.0, "leaves": 1.0}
 
     def take(self, small: SmallSet) -> bool:
         """Keep a set if it is the best so far."""
+        score, models = self._trained(small)
+        if not score > self.best_score:
+            return False
+        self.best, self.best_score, self.models, self.error = small, score, models, None
+        return True
+
+    def _trained(self, small: SmallSet) -> tuple[float, list[Any]]:
+        """Mean score of the models on a set, and the models."""
         models = [judge.fit(small, self.entry.use_weights) for judge in self.judges]
         scored = zip(self.judges, models, strict=True)
-        score = np.mean([judge.score_of(model, self.judged) for judge, model in scored])
-        if not score > self.best_score and hasattr(self, "best"):
-            return False
-        self.best, self.best_score, self.models = small, float(score), models
-        return True
+        return float(np.mean([judge.score_of(m, self.judged) for judge, m in scored])), models
 
     def exchange(self, progress: float) -> None:
         """Try other rows in the place of some; their share falls with the progress in [0, 1)."""
@@ -120,10 +123,12 @@ class Attempts:
         """
         space = max(self.steps, key=lambda name: self.steps[name])
         near = nearest(self.part, self.best, self.rows, space)
-        scored = zip(self.judges, self.models, strict=True)
-        predicted = np.mean([judge.predict(m, self.judged) for judge, m in scored], axis=0)
-        error = self.judged.labels - predicted
-        gained = self.take(moved(self.best, near, error, self.judged.weight, self.steps[space]))
+        if self.error is None:
+            scored = zip(self.judges, self.models, strict=True)
+            predicted = np.mean([judge.predict(m, self.judged) for judge, m in scored], axis=0)
+            self.error = self.judged.labels - predicted
+        weight, step = self.judged.weight, self.steps[space]
+        gained = self.take(moved(self.best, near, self.error, weight, step))
         self.steps[space] *= TAKEN if gained else REFUSED
 
 

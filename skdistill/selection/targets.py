@@ -12,10 +12,9 @@ from dataclasses import replace
 import numpy as np
 from sklearn.metrics import pairwise_distances_argmin
 
-from .part import Part, SmallSet
+from .part import CLIP, Part, SmallSet
 
 SHRINKAGE = 2.0  # rows without error beside the others, so that a lone one does not decide
-CLIP = 3.0  # standard deviations from the mean that nearness looks at
 
 
 def nearest(part: Part, small: SmallSet, rows: np.ndarray, space: str) -> np.ndarray:

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import block_diag
+from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 
 from skdistill import DatasetDistiller
 from skdistill.batches.training_set import TrainingSet
 from skdistill.kernels.functions import Kernel
-from skdistill.learning.kernel_search import RIDGES, search_rbf, search_ridge
+from skdistill.learning.kernel_search import RIDGES, landmark_count, search_ridge
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +47,43 @@ def test_gamma_of_the_laplacian_kernel_is_in_standardised_units():
     np.testing.assert_allclose(features @ features.T, np.exp(-0.02 * distance), rtol=0.03)
 
 
-def test_ridge_is_the_best_of_the_searched_ones():
-    generator = torch.Generator().manual_seed(0)
-    X, y = torch.randn(300, 4, generator=generator).double(), torch.zeros(300, 1).double()
-    y[:, 0] = X[:, 0].sin() + 0.3 * torch.randn(300, generator=generator)
-    data = TrainingSet(X, y, torch.ones(300).double())
-    parts = [(torch.arange(200), torch.arange(200, 300))]
+def test_a_gamma_that_was_given_keeps_a_unit_for_each_feature(pixels):
+    X, _, y, _ = pixels
+    low, high = np.quantile(X, [0.25, 0.75], axis=0)
+    deviation = X.std(axis=0)
+    unit = np.where(high > low, np.minimum((high - low) / 1.349, deviation), deviation)
+    fitted = DatasetDistiller(
+        10, kernel="laplacian", gamma=0.001, max_iter=1, learning_rate=1e-6, random_state=0
+    ).fit(X, y)
+    rows = fitted.distilled_.X
+    distance = (np.abs(rows[:, None] - rows) / unit).sum(axis=2)
+    features = fitted.transform(rows)
+    np.testing.assert_allclose(features @ features.T, np.exp(-0.001 * distance), rtol=0.03)
+
+
+def test_ridge_against_dense_solves():
+    rng = np.random.default_rng(0)
+    X, weight = rng.normal(size=(300, 4)), rng.uniform(0.5, 2, 300)
+    y = np.sin(X[:, :1]) + 0.3 * rng.normal(size=(300, 1))
+    data = TrainingSet(*(torch.from_numpy(array) for array in (X, y, weight)))
+    train, held = np.arange(200), np.arange(200, 300)
     kernel = Kernel("rbf", 0.5, 3, 1, {})
-    found = search_ridge(data, parts, 10, "numbers", kernel)
-    each = [
-        search_rbf(data, parts, 10, "numbers", gammas=(0.5,), ridges=(ridge,)) for ridge in RIDGES
-    ]
-    best = max(each, key=lambda start: start.score)
-    assert found.ridge == best.ridge
-    assert found.score == pytest.approx(best.score, rel=1e-6)
-    assert found.gamma == 0.5
+    parts = [(torch.from_numpy(train), torch.from_numpy(held))]
+    found = search_ridge(data, parts, 10, "numbers", kernel, 0.5)
+    landmarks = X[: landmark_count(10, 200)]
+    K, K_held, K_mm = (
+        np.exp(-0.5 * cdist(rows, landmarks, "sqeuclidean"))
+        for rows in (X[train], X[held], landmarks)
+    )
+    p = weight[train] / weight[train].sum()
+    ones, scores = np.ones((200, 1)), []
+    for ridge in RIDGES:
+        system = np.hstack([K, ones])
+        penalty = ridge * block_diag(K_mm, 0)
+        gram = system.T @ (p[:, None] * system) + penalty
+        solved = np.linalg.lstsq(gram, system.T @ (p[:, None] * y[train]), rcond=None)[0]
+        outputs = K_held @ solved[:-1] + solved[-1]
+        scores.append(r2_score(y[held], outputs, sample_weight=weight[held]))
+    assert found.ridge == RIDGES[np.argmax(scores)]
+    assert found.score == pytest.approx(max(scores), abs=1e-4)
+    assert np.ptp(scores) > 0.01 and found.gamma == 0.5

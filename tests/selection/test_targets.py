@@ -12,9 +12,9 @@ from sklearn.metrics import pairwise_distances
 from skdistill.selection.candidates import Recipe
 from skdistill.selection.contest import Entry
 from skdistill.selection.judge import Judge
-from skdistill.selection.part import Part
+from skdistill.selection.part import CLIP, Part
 from skdistill.selection.polish import exchanged, polish
-from skdistill.selection.targets import CLIP, SHRINKAGE, moved, nearest
+from skdistill.selection.targets import SHRINKAGE, moved, nearest
 
 
 def part_of(X, y):
