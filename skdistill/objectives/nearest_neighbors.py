@@ -38,7 +38,7 @@ class NearestNeighbors(Objective):
 
     Parameters
     ----------
-    sharpness : sequence of float, default=(0.5, 2.0, 8.0)
+    sharpness : sequence of float, default=(2.0, 8.0)
         Sharpnesses of the weights, over the mean squared distance of real rows to the nearest row
         of the start.
 
@@ -94,7 +94,7 @@ class NearestNeighbors(Objective):
 
     def __init__(
         self,
-        sharpness: Sequence[float] = (0.5, 2.0, 8.0),
+        sharpness: Sequence[float] = (2.0, 8.0),
         pull: float = 0.0,
         n_neighbors: int = 10,
         bandwidth: float | str = "auto",

@@ -62,12 +62,12 @@ def polish(
         Not chosen by score where rows are few.
     """
     if len(part) < ROWS_PER_ROW * budget or len(part) < FEWEST_ROWS:
-        return entry.candidate.make(part, budget, rng)
+        return entry.candidate.make_last(part, budget, rng)
     attempt = Attempts(part, entry, judges, budget, rng)
     learnt = attempt.best.which is None and not isinstance(entry.candidate, Recipe)
     dear = learnt or len(part) * budget > CHEAP_SET
     for _ in range(0 if dear else SETS - 1):
-        attempt.take(entry.candidate.make(part, budget, rng))
+        attempt.take(entry.candidate.make_last(part, budget, rng))
     for trial in range(n_trials):
         if move_targets and trial % 2:
             attempt.move_targets()
@@ -89,7 +89,7 @@ class Attempts:
     ) -> None:
         self.part, self.entry, self.judges, self.rng = part, entry, judges, rng
         self.judged, self.rows = sampled(part, max(JUDGED_ROWS, JUDGED_PER_ROW * budget), rng)
-        self.best = entry.candidate.make(part, budget, rng)
+        self.best = entry.candidate.make_last(part, budget, rng)
         self.best_score, self.models = self._trained(self.best)
         self.error: np.ndarray | None = None  # of the models of the best set, where asked for
         self.cell: np.ndarray | None = None
