@@ -18,7 +18,14 @@ from sklearn.utils.metaestimators import available_if
 from ._device import resolve_device, threads_for
 from ._input.frames import take_rows
 from ._input.lazy import is_lazy
-from ._input.rows import Moments, Rows, Units, merge_equal_rows, weighted_moments
+from ._input.rows import (
+    Moments,
+    Rows,
+    Units,
+    long_block,
+    merge_equal_rows,
+    weighted_moments,
+)
 from .base import BaseDistiller, Input
 from .data import DistilledData
 from .kernels.functions import Kernel
@@ -442,10 +449,7 @@ callable, default="rbf"
         rng = check_random_state(self.random_state if part is None else part.seed)
         data = self._read(X, y, sample_weight)
         self._kind = data.target.kind
-        moments = weighted_moments(data.features, data.sample_weight)
-        rows = merge_equal_rows(data.features, data.target.identity, data.sample_weight)
-        if rows.canonical:  # then not even rounding depends on order and repetition
-            moments = weighted_moments(rows.take(np.arange(len(rows))), rows.weight)
+        rows, moments = self._distinct_rows(data, part)
         strata = self._strata(data, rows)
         n_strata = 0 if strata is None else strata.max() + 1
         if part is not None:
@@ -501,6 +505,19 @@ callable, default="rbf"
         )
         self._set_map(kernel, rows.take(drawn), units)
         self._say(f"{len(drawn)} rows chosen", began)
+
+    def _distinct_rows(self, data: Input, part: Part | None) -> tuple[Rows, Moments]:
+        """Rows to score, and the moments of the features."""
+        on_the_way = part is not None and part.budget is not None
+        if on_the_way and self.loss == "kmeans":  # which needs no more than units of the features
+            found = long_block(data.features, data.sample_weight)
+            if found is not None:
+                return found
+        moments = weighted_moments(data.features, data.sample_weight)
+        rows = merge_equal_rows(data.features, data.target.identity, data.sample_weight)
+        if rows.canonical:  # then not even rounding depends on order and repetition
+            moments = weighted_moments(rows.take(np.arange(len(rows))), rows.weight)
+        return rows, moments
 
     def _work(self, rows: Rows, budget: int) -> float:
         """Multiplications of the scores, roughly: what decides whether threads pay."""

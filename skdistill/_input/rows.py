@@ -17,12 +17,15 @@ from sklearn.utils import assert_all_finite
 from .. import _torch as torch
 from .._device import CPU_TILE_ELEMENTS, for_each_block
 from .frames import WAY_OUT
+from .order import one_of_each_stretch, order_by, order_of_hashes
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: an odd number with well spread bits
 _HASH_ELEMENTS = 2**17  # hashed at a time: the words and their mixture stay in a core's cache
 _COMPARE_ROWS = 2**14  # rows compared at a time when hashes agree
 LARGEST = 1e140  # of X: sums of squared differences stay finite
 _SUM_ROWS = 2**12  # rows summed up in single precision before double precision takes over
+_PROBE_ROWS = 2**13  # rows of a long block that tell whether others repeat, and its units
+_LARGEST_RATIO = 1e36  # of a sum of squares to the variance: distances then fit single precision
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Rows:
         Distinct row of each input row, -1 for zero weight; None where ``index`` is ``arange(n)``.
     order : int64 ndarray of shape (u,) or None
         Order of the keys, where it is known already.
+    as_read : bool
+        Whether rows were neither merged nor hashed, so that `key` is their position.
     """
 
     X: Any
@@ -51,6 +56,7 @@ class Rows:
     key: np.ndarray
     inverse: np.ndarray | None
     order: np.ndarray | None = None
+    as_read: bool = False
 
     def __len__(self) -> int:
         return len(self.index)
@@ -71,6 +77,8 @@ class Rows:
 
     def block(self, start: int, stop: int) -> Any:
         """Raw features of distinct rows `start` to `stop`; a view where memory order allows."""
+        if self.as_read:
+            return self.X[start:stop]
         index = self.index[start:stop]
         if len(index) and index[-1] - index[0] == len(index) - 1 and (np.diff(index) == 1).all():
             return self.X[index[0] : index[-1] + 1]
@@ -88,25 +96,23 @@ class Rows:
     ) -> np.ndarray:
         """Rows in the order of stratum, cell, rank and content, as far as given.
 
-        Cell (below 2^16), rank and the front of the hash share one 64-bit word, because one sort of
-        integers is several times faster than a lexicographic sort of columns.
+        Cell (below 2^16) and rank share one word, because one sort of integers is several times
+        faster than a lexicographic sort of columns.
         """
         if cell is None:
-            order = np.argsort(self.key) if self.order is None else self.order
+            order = order_of_hashes(self.key) if self.order is None else self.order
         else:
             # The bits of non-negative floats order like the floats.
             bits = np.ascontiguousarray(rank, dtype=np.float32).view(np.uint32)
             word = cell.astype(np.uint64)
             word <<= np.uint64(32)
             word |= bits
-            word <<= np.uint64(16)
-            word |= self.key >> np.uint64(48)
-            order = np.argsort(word)
-            ordered = word[order]
-            if (ordered[1:] == ordered[:-1]).any():  # too many for the front of the hash
-                order = np.lexsort((self.key, word))
+            n_bits = 32 + int(cell.max(initial=0)).bit_length()
+            order = order_by(word, n_bits, None if self.as_read else self.key)
         if strata is not None:
-            order = order[np.argsort(strata[order], kind="stable")]
+            # Few bits are sorted by counting.
+            codes = strata.astype(np.uint16) if strata.max(initial=0) < 2**16 else strata
+            order = order[np.argsort(codes[order], kind="stable")]
         return order
 
     def split(self, scores: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
@@ -224,7 +230,7 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
         y = _codes_of_weight(y, sample_weight)
     if y is not None:
         key = key + row_hashes(y.reshape(n, -1).astype(np.float64), salt=1)
-    order = np.argsort(key)
+    order = order_of_hashes(key)
     ordered_key = key[order]
     same = np.zeros(n, dtype=bool)  # is row order[i] equal to row order[i - 1]?
     candidates = np.flatnonzero(ordered_key[1:] == ordered_key[:-1]) + 1
@@ -248,6 +254,43 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
     number = np.full(len(weight), -1, dtype=np.int64)
     number[kept] = np.arange(len(kept))
     return _ordered(X, first[kept], weight[kept], key[first[kept]], number[group])
+
+
+def long_block(X: Any, sample_weight: np.ndarray) -> tuple[Rows, Moments] | None:
+    """Rows of a long block of a stream as they stand, and moments of some of them.
+
+    Merging equal rows and summing up all of them takes as long as the clustering that follows.
+    Where none of the rows of a probe repeats another, few do in the block; and rough units are
+    enough for distances.
+
+    Parameters
+    ----------
+    X : ndarray or csr_matrix of shape (n, d)
+    sample_weight : float64 ndarray of shape (n,), positive
+
+    Returns
+    -------
+    (Rows, Moments) or None
+        None where that is not so, where rows are few, or not dense floats that are finite and
+        within the range of single precision: then all of them have to be looked at.
+    """
+    n = X.shape[0]
+    if sp.issparse(X) or X.dtype not in (np.float32, np.float64) or not X.flags.c_contiguous:
+        return None
+    if n < 2 * _PROBE_ROWS or n * X.shape[1] <= CPU_TILE_ELEMENTS:
+        return None
+    probe = one_of_each_stretch(n, _PROBE_ROWS, np.random.RandomState(_PROBE_ROWS))
+    some = X[probe]
+    entries = X.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = float(np.dot(entries, entries))  # not finite where X is not
+    if not np.isfinite(squares) or len(np.unique(row_hashes(some))) < len(some):
+        return None
+    moments = weighted_moments(some, sample_weight[probe])
+    if not squares <= _LARGEST_RATIO * moments.variance:
+        return None
+    at = np.arange(n)
+    return Rows(X, at, sample_weight, at.view(np.uint64), None, at, as_read=True), moments
 
 
 def _codes_of_weight(codes: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:

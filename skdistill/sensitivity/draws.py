@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._input.order import one_of_each_stretch
 from .._input.rows import Rows
 
 SAMPLINGS = ("systematic", "iid")
@@ -146,8 +147,11 @@ def systematic_draw(
     int ndarray of shape (m,)
         The rows drawn, in the order of the comb; m is the rounded sum of probabilities.
     """
-    certain = (probabilities >= 1)[order]
-    walk = order[~certain] if certain.any() else order
+    sure = probabilities >= 1
+    first, walk = order[:0], order
+    if sure.any():
+        certain = sure[order]
+        first, walk = order[certain], order[~certain]
     cumulative = probabilities[walk]
     np.cumsum(cumulative, out=cumulative)
     m = round(float(cumulative[-1])) if len(walk) else 0
@@ -155,7 +159,7 @@ def systematic_draw(
     # The sum differs from a whole number by rounding (or by the sure rows of small classes).
     ticks *= cumulative[-1] / m if m else 1.0
     drawn = walk[np.minimum(np.searchsorted(cumulative, ticks, side="right"), len(walk) - 1)]
-    return np.concatenate([order[certain], drawn])
+    return np.concatenate([first, drawn])
 
 
 def iid_draw(
@@ -255,9 +259,11 @@ def draw_pool(
     """
     order = rows.walk(strata)
     if len(rows) > n_pool and strata is None and rows.weight.min() == rows.weight.max():
-        # Of equal weights the comb takes rows at equal steps.
-        ticks = (np.arange(n_pool) + rng.uniform()) * (len(rows) / n_pool)
-        order = order[ticks.astype(np.int64)]
+        if rows.as_read:  # equal steps might then hit rows of one kind only
+            order = order[one_of_each_stretch(len(rows), n_pool, rng)]
+        else:  # of equal weights the comb takes rows at equal steps
+            ticks = (np.arange(n_pool) + rng.uniform()) * (len(rows) / n_pool)
+            order = order[ticks.astype(np.int64)]
         weight = np.full(n_pool, rows.weight.sum() / n_pool)
     elif len(rows) > n_pool:
         probabilities = inclusion_probabilities(rows.weight, n_pool, strata)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike
@@ -20,7 +19,7 @@ from ..data import DistilledData
 from . import state
 from .merge_reduce import FINAL, Reading, Reduce, Stream, Window, seed, sizes, take, union
 from .on_dask import fit_dask
-from .sources import CHUNK_ELEMENTS, CHUNK_ROWS, ENCODED_ROWS, Chunk, in_memory, naming
+from .sources import CHUNK_ELEMENTS, CHUNK_ROWS, ENCODED_ROWS, Source, in_memory, naming
 
 # Blocks of `partial_fit`: the rows that fill none are scored again with each call.
 PARTIAL_ROWS = 2**15
@@ -83,7 +82,7 @@ class StreamingMixin:
 
     # From chunks to a small set --------------------------------------------------------------
 
-    def _fit_source(self, source: Iterable[Chunk]) -> None:
+    def _fit_source(self, source: Source) -> None:
         """Read all chunks of a source once, and choose rows of all of them."""
         self._rows_wanted()
         stream: Stream | Window | None = None
@@ -96,12 +95,15 @@ class StreamingMixin:
                 if stream is None:
                     width = chunk.X.shape[1]
                     stream = self._new_stream(width, kind, CHUNK_ROWS, CHUNK_ELEMENTS, None)
-                self._read_on(stream, chunk)
+            assert isinstance(stream, Stream)  # a window is for `partial_fit`
+            stream.add(chunk, self._reduction(stream), keeps=source.keeps_chunks)
         if stream is None:
             raise ValueError(
                 "X has no rows (left); a generator gives its chunks once only: make a new one for "
                 "each fit."
             )
+        assert isinstance(stream, Stream)
+        stream.close(self._reduction(stream))
         self._finish(stream)
 
     def _fit_dask(self, X: Any, y: Any, sample_weight: Any) -> None:
@@ -206,13 +208,16 @@ class StreamingMixin:
         """One small set of a stream that a last chunk is added to."""
         reduce = self._reduction(stream)
         if chunk is not None:
-            stream.add(chunk, reduce, last=True)
+            stream.add(chunk, reduce, keeps=True)
         return stream.summary(reduce)
 
     def _reduction(self, stream: Reading) -> Reduce:
         def reduce(part: DistilledData, n_rows: int, seed: int) -> DistilledData:
+            assert part.indices is not None
             try:
-                small, stream.reference = self._reduced(part, n_rows, seed, stream.reference)
+                # What is wrong with a block may lie in any of its chunks.
+                with naming(f"rows {part.indices[0]} to {part.indices[-1]}"):
+                    small, stream.reference = self._reduced(part, n_rows, seed, stream.reference)
                 return small
             except MemoryError:
                 if len(part) <= 4 * n_rows:  # halves would be hardly more than what is to be kept

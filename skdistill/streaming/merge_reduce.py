@@ -53,6 +53,8 @@ def seed(entropy: int, *place: int) -> int:
 
 def union(parts: list[DistilledData]) -> DistilledData:
     """Put the parts together, with their positions in the stream."""
+    if len(parts) == 1:
+        return parts[0]
     return DistilledData(**concatenate(parts))
 
 
@@ -128,7 +130,7 @@ class Stream(Reading):
         levels = [list(level) for level in self.levels]
         return replace(self, levels=levels, done=list(self.done), rest=list(self.rest))
 
-    def add(self, chunk: DistilledData, reduce: Reduce, *, last: bool = False) -> None:
+    def add(self, chunk: DistilledData, reduce: Reduce, *, keeps: bool = False) -> None:
         """Read a chunk on.
 
         Parameters
@@ -137,8 +139,8 @@ class Stream(Reading):
             Any number of rows. `indices` are set here.
         reduce : callable
             Part, rows and seed -> small set with `indices`.
-        last : bool
-            Whether the stream ends here, so that no row needs a copy.
+        keeps : bool
+            Whether the rows stay in the chunk's memory, so that none needs a copy.
         """
         positions = self.n_seen + np.arange(len(chunk))
         self.n_seen += len(chunk)
@@ -153,9 +155,16 @@ class Stream(Reading):
             self._carry(0, self._reduced(block, 0, reduce), reduce)
         if start < len(chunk):
             rest = take(chunk, slice(start, None))
-            self.rest.append(rest if last else of_its_own(rest))
+            self.rest.append(rest if keeps else of_its_own(rest))
         if len(self.rest) > REST_PARTS:  # or each call would put thousands of them together
             self.rest = [union(self.rest)]
+
+    def close(self, reduce: Reduce) -> None:
+        """Reduce what is left after the last block, where it is long and not the whole stream."""
+        n_rest = sum(map(len, self.rest))
+        if self.levels and n_rest > FAN_IN * self.sizes.summary:
+            block, self.rest = union(self.rest), []
+            self._carry(0, self._reduced(block, 0, reduce), reduce)
 
     def parts(self) -> list[DistilledData]:
         """All that is held, in the order of the stream."""
@@ -217,7 +226,7 @@ class Window(Reading):
     def add(self, chunk: DistilledData, reduce: Reduce) -> None:
         """Read a chunk on, and forget the oldest; see `Stream.add`."""
         alone = Stream(self.sizes, self.entropy, self.n_seen, place=(self.n_chunks,))
-        alone.add(chunk, reduce, last=True)
+        alone.add(chunk, reduce, keeps=True)
         small = alone.summary(reduce)
         if small is not None:
             # Few rows come as they are, in the caller's memory.

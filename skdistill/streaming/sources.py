@@ -9,7 +9,7 @@ import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,6 +26,21 @@ ARROW_ROWS = 2**17
 Chunk = tuple[Any, Any, Any]
 
 
+class Source(Protocol):
+    """Gives chunks of rows, target and weights.
+
+    Attributes
+    ----------
+    keeps_chunks : bool
+        Whether the memory of a chunk stays as it is when the next one is read.
+    """
+
+    keeps_chunks: ClassVar[bool]
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Yield the chunks."""
+
+
 @dataclass(frozen=True)
 class SliceSource:
     """An array-like of which slices are read: a memory-mapped file, HDF5, Zarr.
@@ -39,6 +54,7 @@ class SliceSource:
     X: Any
     y: Any
     sample_weight: Any
+    keeps_chunks: ClassVar[bool] = True
 
     def __iter__(self) -> Iterator[Chunk]:
         n, d = self.X.shape
@@ -78,6 +94,7 @@ class ArrowSource:
     dataset: Any
     y: str | list[str] | None
     sample_weight: str | None
+    keeps_chunks: ClassVar[bool] = True
 
     def __iter__(self) -> Iterator[Chunk]:
         # Few batches ahead: the default holds a hundred megabytes and more.
@@ -99,6 +116,7 @@ class IterableSource:
     """An iterable of chunks: X, (X, y), (X, y, sample_weight), or mappings with these keys."""
 
     chunks: Iterable[Any]
+    keeps_chunks: ClassVar[bool] = False
 
     def __iter__(self) -> Iterator[Chunk]:
         for number, item in enumerate(self.chunks):
@@ -127,7 +145,7 @@ def as_chunk(item: Any, number: int) -> Chunk:
     return item, None, None
 
 
-def open_source(X: Any, y: Any, sample_weight: Any) -> Iterable[Chunk] | None:
+def open_source(X: Any, y: Any, sample_weight: Any) -> Source | None:
     """Source of the chunks of `X`; None where `X` is in memory, or fits there as one chunk.
 
     Parameters

@@ -14,7 +14,14 @@ from oracles import CPU
 
 from skdistill import _torch as torch
 from skdistill._input import rows as input_rows
-from skdistill._input.rows import Units, as_tensor, float_type, merge_equal_rows, row_hashes
+from skdistill._input.rows import (
+    Units,
+    as_tensor,
+    float_type,
+    long_block,
+    merge_equal_rows,
+    row_hashes,
+)
 from skdistill._input.rows import weighted_moments as moments_of
 
 DTYPES = (np.float64, np.float32, np.float16, np.uint8, np.int64, bool)
@@ -393,3 +400,41 @@ def test_a_class_without_weight_changes_no_order():
     found = merge_equal_rows(X, y, weight)
     alone = merge_equal_rows(X[kept], np.unique(y[kept], return_inverse=True)[1], None)
     assert_array_equal(X[found.index], X[kept][alone.index])
+
+
+# Long blocks of a stream -------------------------------------------------------------------------
+
+
+def block_of(n=40_000, d=16):
+    return np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
+
+
+def test_a_long_block_is_taken_as_it_stands():
+    X = block_of()
+    rows, moments = long_block(X, np.ones(len(X)))
+    np.testing.assert_array_equal(rows.index, np.arange(len(X)))
+    assert np.shares_memory(rows.block(5, 9), X)
+    assert rows.inverse is None
+    exact = moments_of(X, None)
+    assert moments.scale == pytest.approx(exact.scale, rel=0.05)
+    np.testing.assert_allclose(moments.mean, exact.mean, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "change", ["short", "repeats", "nan", "inf", "huge", "integers", "columns first", "csr"]
+)
+def test_other_blocks_are_looked_at_row_by_row(change):
+    X = block_of()
+    if change == "short":
+        X = X[:9000]
+    elif change == "repeats":
+        X = X[np.random.default_rng(1).integers(0, 30_000, len(X))]
+    elif change in ("nan", "inf", "huge"):
+        X[777, 3] = {"nan": np.nan, "inf": np.inf, "huge": 3e19}[change]
+    elif change == "integers":
+        X = (1e6 * X).astype(np.int64)
+    elif change == "columns first":
+        X = np.asfortranarray(X)
+    else:
+        X = sp.csr_matrix(X)
+    assert long_block(X, np.ones(X.shape[0])) is None

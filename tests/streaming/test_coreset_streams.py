@@ -283,6 +283,36 @@ def test_any_table_as_it_comes(small_blocks):
     assert small.X.equals(stream.distilled_.X)
 
 
+@pytest.fixture
+def long_blocks(monkeypatch):
+    """Blocks of 40,000 rows that are reduced to 400: long enough to be taken as they stand."""
+    monkeypatch.setattr(streams, "CHUNK_ROWS", 40_000)
+    monkeypatch.setattr("skdistill.streaming.merge_reduce.LEAST_SUMMARY", 400)
+
+
+def test_long_blocks_stand_for_their_rows(long_blocks):
+    X = np.random.default_rng(0).normal(size=(90_000, 16)).astype(np.float32)
+    X[45_678] = 1e4  # nearly all of the cost
+    coreset = SensitivityCoreset(50, random_state=0).fit(iter(np.array_split(X, 7)))
+    small = coreset.distilled_
+    assert 45_678 in small.indices
+    np.testing.assert_array_equal(small.X, X[small.indices])
+    assert small.sample_weight.sum() == pytest.approx(90_000)
+    X[45_678, 3] = np.nan
+    with pytest.raises(ValueError, match="In rows 40000 to 79999: .*contains NaN"):
+        coreset.fit(iter(np.array_split(X, 7)))
+
+
+def test_few_distinct_rows_of_long_blocks_are_all_kept(long_blocks):
+    rng = np.random.default_rng(0)
+    few = rng.normal(size=(300, 16)).astype(np.float32)
+    which = rng.integers(0, 300, 90_000)
+    small = SensitivityCoreset(300, random_state=0).fit_distill(iter([few[which]]))
+    assert len(small) == 300
+    counts = (which[:, None] == which[small.indices]).sum(0)
+    np.testing.assert_allclose(small.sample_weight, counts)
+
+
 def test_pickle_goes_on(small_blocks):
     X, y = mixture(2000)
     stream = read(SensitivityCoreset(25, random_state=0), X[:1300], y[:1300])

@@ -58,6 +58,16 @@ def test_memory_grows_with_the_logarithm():
     assert len(stream.levels) <= 1 + np.log(600) / np.log(FAN_IN)
 
 
+def test_a_long_rest_is_reduced_at_the_end():
+    sizes_of_many = Sizes(block=80, summary=4)
+    for n, lengths in ((79, [79]), (80 + 32, [4, 32]), (80 + 33, [4, 4])):
+        stream = Stream(sizes_of_many, 0)
+        stream.add(chunk_of(np.arange(n)), keep_first)
+        stream.close(keep_first)
+        assert [len(part) for part in stream.parts()] == lengths
+        assert sum(part.sample_weight.sum() for part in stream.parts()) == pytest.approx(n)
+
+
 def test_each_reduction_has_a_seed_of_its_own():
     seeds = []
 
