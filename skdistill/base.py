@@ -185,9 +185,12 @@ class BaseDistiller(
 
     # Reading the input -----------------------------------------------------------------------
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> Input:
-        """Check the input of `fit`; nothing is copied that is an array of numbers already."""
-        X, features, y = self._read_arrays(X, y)
+    def _read(self, X: Any, y: Any, sample_weight: Any, encoder: Any = None) -> Input:
+        """Check the input of `fit`; nothing is copied that is an array of numbers already.
+
+        A fitted `encoder` makes the features in place of the preprocessor.
+        """
+        X, features, y = self._read_arrays(X, y, encoder)
         target_type = self._target_type()
         if y is not None and y.ndim == 2 and y.shape[1] == 1:
             if y.dtype.kind != "f" or target_type == "classification":
@@ -216,7 +219,9 @@ class BaseDistiller(
     def _target_type(self) -> str:
         return self.target_type
 
-    def _read_arrays(self, X: Any, y: Any) -> tuple[Any, Any, np.ndarray | None]:
+    def _read_arrays(
+        self, X: Any, y: Any, encoder: Any = None
+    ) -> tuple[Any, Any, np.ndarray | None]:
         check_two_dimensional(X)
         check_not_masked(X, "X")
         y = plain_target(y)
@@ -236,14 +241,15 @@ class BaseDistiller(
             X = X if hasattr(X, "shape") else np.asarray(X)
             if len(X.shape) == 1:
                 raise ValueError(DOCUMENTS)
-            self.preprocessor_ = self._make_preprocessor()
+            self.preprocessor_ = encoder or self._make_preprocessor()
             if y is None:
                 validate_data(self, X, skip_check_array=True)
             else:
                 validate_data(self, X, y, skip_check_array=True)
                 y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
                 check_consistent_length(X, y)
-            features = check_array(self.preprocessor_.fit_transform(X, y), **checks)
+            encode = self.preprocessor_.fit_transform
+            features = check_array(encoder.transform(X) if encoder else encode(X, y), **checks)
         if sp.issparse(y):
             raise TypeError("A sparse y is not supported; pass y.toarray().")
         if sp.issparse(features) and not features.has_canonical_format:

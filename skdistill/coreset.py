@@ -160,7 +160,9 @@ default="kmeans"
         DataFrame (pandas, polars, pyarrow) by the values of its columns: numbers, dates,
         categories, texts, and missing ones of each. Arrays of numbers pass through as they are, but
         for missing values.
-        In a stream it is fitted to each block anew.
+        In a stream "auto" is fitted to 20,000 rows of the first block, and at last to what is left
+        of all blocks, but where rows are scored by a reference model. A transformer is fitted to
+        each block anew.
 
     window : int, default=None
         How many of the last chunks `partial_fit` keeps: older ones are forgotten. None keeps all.
@@ -447,7 +449,7 @@ callable, default="rbf"
         device = resolve_device(self.device)
         self.device_ = str(device)
         rng = check_random_state(self.random_state if part is None else part.seed)
-        data = self._read(X, y, sample_weight)
+        data = self._read(X, y, sample_weight, None if part is None else part.encoder)
         self._kind = data.target.kind
         rows, moments = self._distinct_rows(data, part)
         strata = self._strata(data, rows)
@@ -510,6 +512,7 @@ callable, default="rbf"
         """Rows to score, and the moments of the features."""
         on_the_way = part is not None and part.budget is not None
         if on_the_way and self.loss == "kmeans":  # which needs no more than units of the features
+            assert data.sample_weight is not None  # parts have weights
             found = long_block(data.features, data.sample_weight)
             if found is not None:
                 return found

@@ -40,7 +40,7 @@ def order_by(word: np.ndarray, n_bits: int, key: np.ndarray | None = None) -> np
             return _plain(word, key)
     packed &= (np.uint64(1) << place_bits) - np.uint64(1)
     order = packed.view(np.int64)
-    if tied is not None and tied.any():
+    if key is not None and tied is not None and tied.any():
         among = np.zeros(n, dtype=bool)
         among[1:] = tied
         among[:-1] |= tied

@@ -13,17 +13,30 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import _check_sample_weight, _num_samples, validate_data
 
 from .._input.caller import warn_caller
+from .._input.order import one_of_each_stretch
 from .._input.rows import check_two_dimensional
 from .._input.targets import encode_target, plain_target
 from ..data import DistilledData
 from . import state
-from .merge_reduce import FINAL, Reading, Reduce, Stream, Window, seed, sizes, take, union
+from .merge_reduce import (
+    FINAL,
+    REFERENCE_LOSSES,
+    Reading,
+    Reduce,
+    Stream,
+    Window,
+    seed,
+    sizes,
+    take,
+    union,
+)
 from .on_dask import fit_dask
 from .sources import CHUNK_ELEMENTS, CHUNK_ROWS, ENCODED_ROWS, Source, in_memory, naming
 
 # Blocks of `partial_fit`: the rows that fill none are scored again with each call.
 PARTIAL_ROWS = 2**15
 PARTIAL_ELEMENTS = 2**21
+ENCODED_TO = 20_000  # rows of the first block that "auto" learns the columns of a table from
 # Parameters of the reductions on the way. Only this draw has unbiased weights whatever the loss,
 # and a class that is dropped on the way is lost for good.
 ON_THE_WAY = {"sampling": "systematic", "stratify": "auto", "window": None, "verbose": 0}
@@ -42,12 +55,15 @@ class Part:
     seed : int
     reference : FrozenEstimator or None
         Model that rows are scored by.
+    encoder : TableEncoder or None
+        Makes the features; None where the preprocessor is to be fitted.
     """
 
     budget: int | None
     scored_for: int
     seed: int
     reference: Any = None
+    encoder: Any = None
 
 
 _NO_SHARE = (
@@ -71,6 +87,7 @@ class StreamingMixin:
     """
 
     n_samples: Any
+    loss: Any
     window: Any
     random_state: Any
     preprocessor: Any
@@ -217,8 +234,8 @@ class StreamingMixin:
             try:
                 # What is wrong with a block may lie in any of its chunks.
                 with naming(f"rows {part.indices[0]} to {part.indices[-1]}"):
-                    small, stream.reference = self._reduced(part, n_rows, seed, stream.reference)
-                return small
+                    self._learn_columns(stream, part)
+                    return self._reduced(part, n_rows, seed, stream)
             except MemoryError:
                 if len(part) <= 4 * n_rows:  # halves would be hardly more than what is to be kept
                     raise
@@ -233,27 +250,39 @@ class StreamingMixin:
 
         return reduce
 
+    def _learn_columns(self, stream: Reading, part: DistilledData) -> None:
+        """Fit the encoder of a stream to rows of its first block."""
+        if not isinstance(self.preprocessor, str) or stream.encoder is not None:
+            return
+        rng = np.random.RandomState(0)
+        which = one_of_each_stretch(len(part), min(ENCODED_TO, len(part)), rng)
+        stream.table = take(part, which).X
+        stream.encoder = self._fitted_encoder(stream.table)
+
+    def _fitted_encoder(self, table: Any) -> Any:
+        return self._make_preprocessor().fit(table)  # type: ignore[attr-defined]
+
     def _reduced(
-        self, part: DistilledData, n_rows: int, seed: int, reference: Any
-    ) -> tuple[DistilledData, Any]:
-        """Small set of a part of a stream, and the model that its rows were scored by."""
+        self, part: DistilledData, n_rows: int, seed: int, stream: Reading
+    ) -> DistilledData:
+        """Small set of a part of a stream, scored by its model and encoder."""
         inner = type(self)(**self.get_params(deep=False))  # type: ignore[attr-defined]
         inner.set_params(**ON_THE_WAY)  # type: ignore[attr-defined]
         if not isinstance(getattr(self, "class_share", ""), str):
             # Shares by name speak of classes that this part may not have.
             inner.set_params(class_share="balanced")  # type: ignore[attr-defined]
-        how = Part(n_rows, self._rows_wanted(), seed, reference)
+        how = Part(n_rows, self._rows_wanted(), seed, stream.reference, stream.encoder)
         inner._fit_rows(part.X, part.y, part.sample_weight, how)  # type: ignore[attr-defined]
         small = inner.distilled_
         assert part.indices is not None and small.indices is not None
-        reduced = DistilledData(
+        stream.reference = inner._frozen_reference()
+        return DistilledData(
             small.X,
             small.y,
             small.sample_weight,
             indices=part.indices[small.indices],
             feature_names=part.feature_names,
         )
-        return reduced, inner._frozen_reference()
 
     def _frozen_reference(self) -> Any:
         model = self.__dict__.pop("_reference", None)
@@ -273,6 +302,9 @@ class StreamingMixin:
             self._rows_wanted(),
             seed(stream.entropy, FINAL, stream.n_seen),
             stream.reference,
+            # What is left stands for the whole stream and tells its columns better than the first
+            # block, but the reference model knows the features of that.
+            stream.encoder if self.loss in REFERENCE_LOSSES else None,
         )
         self._fit_rows(  # type: ignore[attr-defined]
             whole.X, whole.y, whole.sample_weight, how

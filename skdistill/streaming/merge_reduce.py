@@ -23,6 +23,7 @@ FAN_IN = 8  # small sets of a level that are merged into one of the next
 SUMMARY_FACTOR = 4  # rows of a small set on the way, per row asked for in the end
 LEAST_SUMMARY, MOST_SUMMARY = 1000, 20_000  # the latter unless more are asked for
 REST_PARTS = 64
+REFERENCE_LOSSES = ("cross_entropy", "squared_error")  # rows are scored by one model's losses
 FINAL = 2**31  # the level of the last reduction in its seed
 
 Reduce = Callable[[DistilledData, int, int], DistilledData]
@@ -95,6 +96,10 @@ class Reading:
         Of the target, see `Target`; None before the first chunk.
     reference : estimator or None
         Model that rows are scored by, fitted on the first block.
+    table : DataFrame, array or None
+        Rows of the first block that the encoder of all blocks is fitted to.
+    encoder : TableEncoder or None
+        The encoder.
     """
 
     sizes: Sizes
@@ -102,6 +107,8 @@ class Reading:
     n_seen: int = 0
     kind: str | None = None
     reference: Any = None
+    table: Any = None
+    encoder: Any = None
 
 
 @dataclass

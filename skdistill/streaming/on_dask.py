@@ -13,9 +13,10 @@ from sklearn.base import clone
 
 from .._input.lazy import is_lazy, is_lazy_frame, whole_rows
 from ..data import DistilledData
-from .merge_reduce import FAN_IN, Stream, replace_indices
+from .merge_reduce import FAN_IN, REFERENCE_LOSSES, Stream, replace_indices
 from .sources import CHUNK_ELEMENTS, CHUNK_ROWS, naming
 
+NOTHING = (None, None)
 UNION = 32  # small sets that are put together at once; more are merged on the workers first
 
 
@@ -30,14 +31,14 @@ class Summary:
         Rows of the partitions.
     kind : str or None
         Of the target.
-    reference : estimator or None
-        See `Reading`.
+    scored_by : tuple
+        Reference and encoder, see `Reading`.
     """
 
     def __init__(
-        self, small: DistilledData | None, n_seen: int, kind: str | None, reference: Any
+        self, small: DistilledData | None, n_seen: int, kind: str | None, scored_by: tuple
     ) -> None:
-        self.small, self.n_seen, self.kind, self.reference = small, n_seen, kind, reference
+        self.small, self.n_seen, self.kind, self.scored_by = small, n_seen, kind, scored_by
 
 
 def fit_dask(estimator: Any, X: Any, y: Any, sample_weight: Any, entropy: int) -> Stream:
@@ -63,11 +64,11 @@ def fit_dask(estimator: Any, X: Any, y: Any, sample_weight: Any, entropy: int) -
     # The workers get the parameters and nothing of an earlier fit.
     plain = dask.delayed(clone(estimator))
     summarise, merge = dask.delayed(_summarise), dask.delayed(_merge)
-    summaries, reference = [], None
+    summaries, scored_by = [], None
     for number, block in enumerate(blocks):
-        summaries.append(summarise(plain, *block, number, entropy, reference))
-        if estimator.loss in ("cross_entropy", "squared_error") and number == 0:
-            reference = dask.delayed(_reference)(summaries[0])
+        summaries.append(summarise(plain, *block, number, entropy, scored_by))
+        if number == 0 and (estimator.loss in REFERENCE_LOSSES or estimator.preprocessor == "auto"):
+            scored_by = dask.delayed(_scored_by)(summaries[0])
     level = 0
     while len(summaries) > UNION:
         level += 1
@@ -110,22 +111,29 @@ def _delayed(values: Any) -> list[Any]:
 
 
 def _summarise(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, number: int, entropy: int, reference: Any
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    number: int,
+    entropy: int,
+    scored_by: tuple | None,
 ) -> Summary:
     """Make the small set of a partition, on its worker."""
     if not len(X):
-        return Summary(None, 0, None, None)
+        return Summary(None, 0, None, NOTHING)
     with naming(f"partition {number}"):
         estimator = clone(estimator)  # threads share the object that the graph holds
         chunk, kind = estimator._chunk(X, y, sample_weight, None)
         stream = estimator._new_stream(chunk.X.shape[1], kind, CHUNK_ROWS, CHUNK_ELEMENTS, None)
-        stream.entropy, stream.place, stream.reference = entropy, (0, number), reference
+        stream.entropy, stream.place = entropy, (0, number)
+        stream.reference, stream.encoder = scored_by or NOTHING
         small = estimator._summary(stream, chunk)
-    return Summary(small, stream.n_seen, kind, stream.reference)
+    return Summary(small, stream.n_seen, kind, (stream.reference, stream.encoder))
 
 
-def _reference(summary: Summary) -> Any:
-    return summary.reference
+def _scored_by(summary: Summary) -> tuple:
+    return summary.scored_by
 
 
 def _merge(
@@ -135,7 +143,7 @@ def _merge(
     stream = _stream(clone(estimator), summaries, entropy)
     stream.place = (level, number)
     small = clone(estimator)._summary(stream, None)
-    return Summary(small, stream.n_seen, stream.kind, stream.reference)
+    return Summary(small, stream.n_seen, stream.kind, (stream.reference, stream.encoder))
 
 
 def _stream(estimator: Any, summaries: Any, entropy: int) -> Stream:
@@ -151,8 +159,7 @@ def _stream(estimator: Any, summaries: Any, entropy: int) -> Stream:
     stream = estimator._new_stream(width, "none", CHUNK_ROWS, CHUNK_ELEMENTS, None)
     stream.entropy = entropy
     stream.kind = next(iter(kinds), None)
-    references = [s.reference for s in summaries if s.reference is not None]
-    stream.reference = references[0] if references else None
+    stream.reference, stream.encoder = next((s.scored_by for s in summaries if s.small), NOTHING)
     for summary in summaries:
         if summary.small is not None:
             indices = summary.small.indices + stream.n_seen

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..data import DistilledData
 from ..data.storage import Format, read_npz, write_npz
-from .merge_reduce import Sizes, Stream, Window
+from .merge_reduce import REFERENCE_LOSSES, Sizes, Stream, Window
 
 FORMAT = Format(
     "skdistill.stream",
@@ -50,6 +50,7 @@ def save(file: str | PathLike[str] | IO[bytes], estimator: Any) -> None:
         about["stream"] = [[len(level) for level in stream.levels], stream.done, len(stream.rest)]
     names = getattr(estimator, "feature_names_in_", None)
     values: dict[str, Any] = {"about": np.array(json.dumps(about)), "names": names}
+    values["table"] = stream.table
     for name, fields in parts.items():
         values |= {f"{name}.{key}": value for key, value in fields.items()}
     write_npz(file, values, FORMAT)
@@ -92,8 +93,10 @@ def load(
             f"{title} was written by a stream with other parameters: {told}; set the same ones "
             "before load_state."
         )
-    if estimator.loss in ("cross_entropy", "squared_error"):
+    if estimator.loss in REFERENCE_LOSSES:
         stream.reference = estimator.estimator
+    if (table := values.get("table")) is not None:
+        stream.table, stream.encoder = table, estimator._fitted_encoder(table)
     return stream, values["names"]
 
 

@@ -17,6 +17,7 @@ from sklearn.preprocessing import OneHotEncoder
 from skdistill import DistilledData, SensitivityCoreset
 from skdistill.streaming import coreset as streams
 from skdistill.streaming import sources
+from skdistill.tables import TableEncoder
 
 
 @pytest.fixture
@@ -283,6 +284,67 @@ def test_any_table_as_it_comes(small_blocks):
     assert small.X.equals(stream.distilled_.X)
 
 
+def orders(n=3000, late=None):
+    """A mixed table; a level and an empty cell come late."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"kind": rng.choice(list("abc"), n), "size": rng.normal(size=n)})
+    frame.loc[n - 300 :, "kind"] = late or "d"
+    frame.loc[n - 3, "size"] = np.nan
+    return frame, rng.choice(["no", "yes"], n)
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Number of rows of each fit of the encoder."""
+    seen = []
+    fit_transform = TableEncoder.fit_transform
+
+    def noted(self, X, y=None):
+        seen.append(len(X))
+        return fit_transform(self, X, y)
+
+    monkeypatch.setattr(TableEncoder, "fit_transform", noted)
+    return seen
+
+
+@pytest.mark.parametrize("loss", ["kmeans", "cross_entropy"])
+def test_columns_are_learnt_once_on_the_way(small_blocks, fits, loss):
+    frame, y = orders()
+    chunks = ((frame[i : i + 500], y[i : i + 500]) for i in range(0, 3000, 500))
+    coreset = SensitivityCoreset(30, preprocessor="auto", loss=loss, random_state=0).fit(chunks)
+    assert fits[0] == 400  # the first of seven blocks
+    assert len(fits) == (2 if loss == "kmeans" else 1)  # and what is left of all
+    knows_late = "kind_d" in coreset.preprocessor_.get_feature_names_out()
+    assert knows_late == (loss == "kmeans")
+    small = coreset.distilled_
+    pd.testing.assert_frame_equal(small.X, frame.iloc[small.indices])
+    assert small.sample_weight.sum() == pytest.approx(3000, rel=0.1)
+    assert "d" in set(small.X["kind"])
+    assert np.isfinite(coreset.transform(frame)).all()
+
+
+def test_columns_of_a_data_set_are_learnt_once(small_blocks, fits, tmp_path):
+    arrow = pytest.importorskip("pyarrow.dataset")
+    frame, y = orders()
+    frame.assign(label=y).to_parquet(tmp_path / "0.parquet")
+    coreset = SensitivityCoreset(30, preprocessor="auto", random_state=0)
+    small = coreset.fit_distill(arrow.dataset(tmp_path), "label")
+    assert fits[0] == 400 and len(fits) == 2
+    assert set(small.X["kind"]) == set("abcd")
+
+
+def test_state_holds_the_rows_that_columns_are_learnt_from(small_blocks, tmp_path):
+    frame, y = orders()
+    stream = SensitivityCoreset(30, preprocessor="auto", random_state=0)
+    read_frame(stream, frame[:1400], y)
+    stream.save_state(tmp_path / "state.npz")
+    other = clone(stream).load_state(tmp_path / "state.npz")
+    for estimator in (stream, other):
+        estimator.partial_fit(frame[1400:], y[1400:])
+    pd.testing.assert_frame_equal(other.distilled_.X, stream.distilled_.X)
+    np.testing.assert_array_equal(other.distilled_.sample_weight, stream.distilled_.sample_weight)
+
+
 @pytest.fixture
 def long_blocks(monkeypatch):
     """Blocks of 40,000 rows that are reduced to 400: long enough to be taken as they stand."""
@@ -299,7 +361,7 @@ def test_long_blocks_stand_for_their_rows(long_blocks):
     np.testing.assert_array_equal(small.X, X[small.indices])
     assert small.sample_weight.sum() == pytest.approx(90_000)
     X[45_678, 3] = np.nan
-    with pytest.raises(ValueError, match="In rows 40000 to 79999: .*contains NaN"):
+    with pytest.raises(ValueError, match=r"In rows 40000 to 79999: .*contains NaN"):
         coreset.fit(iter(np.array_split(X, 7)))
 
 

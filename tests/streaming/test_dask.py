@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from skdistill import DistilledClassifier, DistilledRegressor, SensitivityCoreset
+from skdistill.tables import TableEncoder
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -99,7 +100,7 @@ def test_errors_name_the_partition(data):
     bad = data[0].copy()
     bad[1234, 2] = np.nan
     X, y = lazily((bad, data[1]))
-    with pytest.raises(ValueError, match="In partition 2: .*Input X contains NaN"):
+    with pytest.raises(ValueError, match=r"In partition 2: .*Input X contains NaN"):
         SensitivityCoreset(25).fit(X, y)
     with pytest.raises(ValueError, match="y has 6 partitions and X has 5"):
         SensitivityCoreset(25).fit(X[:2500], y)
@@ -143,6 +144,25 @@ def test_frames(data):
     assert model.feature_names_in_.tolist() == list("abcd")
     lazy_labels = model.predict(X)
     np.testing.assert_array_equal(lazy_labels.compute(), model.predict(frame[list("abcd")]))
+
+
+def test_columns_of_any_table_are_learnt_from_the_first_partition(data, monkeypatch):
+    dd = pytest.importorskip("dask.dataframe")
+    monkeypatch.setattr("skdistill.streaming.merge_reduce.LEAST_SUMMARY", 100)
+    frame = pd.DataFrame(data[0], columns=list("abcd")).assign(kind=np.tile(["u", "v"], N // 2))
+    lazy = dd.from_pandas(frame.assign(label=data[1]), npartitions=4)
+    fitted = []
+    fit = TableEncoder.fit_transform
+
+    def noted(self, X, y=None):
+        fitted.append(len(X))
+        return fit(self, X, y)
+
+    monkeypatch.setattr(TableEncoder, "fit_transform", noted)
+    coreset = SensitivityCoreset(25, preprocessor="auto", random_state=0)
+    small = coreset.fit_distill(lazy[[*"abcd", "kind"]], lazy["label"])
+    assert len(fitted) == 2  # and what is left of all partitions
+    pd.testing.assert_frame_equal(small.X, frame.iloc[small.indices], check_dtype=False)
 
 
 # Processes ----------------------------------------------------------------------------------------
