@@ -8,6 +8,9 @@ import sys
 import warnings
 
 from docutils import nodes
+from sklearn.experimental import (
+    enable_halving_search_cv,  # noqa: F401  the gallery's scan of names needs it
+)
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 sys.path.insert(0, os.path.abspath("_ext"))
@@ -91,6 +94,10 @@ html_css_files = ["style.css"]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
+    "subsection_order": [
+        f"../examples/{part}" for part in ("start_here", "tables", "images", "research")
+    ],
+    "within_subsection_order": "FileNameSortKey",
     "filename_pattern": r"/plot_",
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skdistill",),

@@ -71,8 +71,9 @@ def test_links_to_labels():
     labels = set(re.findall(r"^\.\. _([\w-]+):\s*$", "\n".join(TEXTS.values()), flags=re.MULTILINE))
     for name, text in TEXTS.items():
         for target in re.findall(r":ref:`(?:[^`<]*<)?([^`>]+)>?`", text):
-            example = re.fullmatch(r"sphx_glr_auto_examples_(\w+\.py)", target)
-            there = (ROOT / "examples" / example[1]).exists() if example else target in labels
+            example = re.fullmatch(r"sphx_glr_auto_examples_(\w+?)_(plot_\w+\.py)", target)
+            there = (ROOT / "examples" / Path(*example.groups())).exists() if example else False
+            there = there or target in labels
             assert there, f"{name}: {target}"
 
 
@@ -85,6 +86,14 @@ def test_scripts_that_pages_name_exist():
     for name, text in texts.items():
         for script in re.findall(r"\b(?:benchmarks|examples|tests)/\w+\.py", text):
             assert (ROOT / script).exists(), f"{name} names {script}"
+
+
+def test_gallery_has_its_sections():
+    conf = (DOCS / "conf.py").read_text(encoding="utf-8")
+    sections = {path.parent.name for path in (ROOT / "examples").glob("*/README.rst")}
+    assert sections == {"start_here", "tables", "images", "research"}
+    assert all(f'"{section}"' in conf for section in sections)
+    assert not list((ROOT / "examples").glob("*.py")), "an example belongs to a section"
 
 
 @pytest.mark.parametrize("name", TEXTS)
