@@ -48,7 +48,7 @@ def techniques(width: int) -> dict[str, Any]:
         "IDC": GradientMatching(
             network, distance="mse", augment="color_crop_cutout", train_on="real", factor=2
         ),
-        "MTT": TrajectoryMatching(network, n_experts=EXPERTS, max_start_epoch=0, syn_steps=1),
+        "MTT": TrajectoryMatching(network, n_experts=EXPERTS, max_start_epoch=1, syn_steps=1),
     }
 
 

@@ -73,12 +73,16 @@ PUBLISHED = {  # steps; DC and DSA use 1,000 networks for 10 steps each, IDC 2,0
     "DSA": 10_000,
     "IDC": 200_000,
     "MTT": 5000,
+    "RaT-BPTT": 60_000,
 }
 FEWEST_EXPERTS = 3
 # A kernel of pixels needs more steps than networks, and they are cheaper.
 SHORT = {**dict.fromkeys(PUBLISHED, 150), "KIP": 600}
 # The best of a few on the validation part of seed 0, from uniform starts with uniform batches.
 RATES = {"KIP": 0.4}
+
+
+UNROLLED = {"unroll_steps": 30, "window": 10}
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ class Setting:
         Parameters of `TrajectoryMatching`.
     expert_batch : int
         Real rows in a step of its experts.
+    unrolled : dict
+        Parameters of `UnrolledTraining`.
     """
 
     width: int = 16
@@ -120,9 +126,10 @@ class Setting:
     inner_loop: int | str = 5
     experts: dict[str, Any] = field(default_factory=dict)
     expert_batch: int = 64
+    unrolled: dict[str, Any] = field(default_factory=UNROLLED.copy)
 
 
-def published(max_start_epoch: int) -> Setting:
+def published(max_start_epoch: int, unroll_steps: int, window: int) -> Setting:
     """Widths, steps and experts of the papers."""
     return Setting(
         width=128,
@@ -134,6 +141,7 @@ def published(max_start_epoch: int) -> Setting:
         inner_loop="auto",
         experts={"n_experts": 100, "max_start_epoch": max_start_epoch},
         expert_batch=256,
+        unrolled={"unroll_steps": unroll_steps, "window": window},
     )
 
 
@@ -155,14 +163,14 @@ EXPERTS = {
     "lr_init": 0.02,
     "lr_teacher": 0.03,
     "n_experts": 4,
-    "max_start_epoch": 4,
+    "max_start_epoch": 5,
 }
 FEW_EXPERTS = {
     "syn_steps": 5,
     "lr_init": 0.04,
     "lr_teacher": 0.03,
     "n_experts": 3,
-    "max_start_epoch": 2,
+    "max_start_epoch": 3,
     "expert_epochs": 1,
 }
 PROBLEMS: dict[str, dict[tuple[str, int], Setting]] = {
@@ -181,9 +189,9 @@ PROBLEMS: dict[str, dict[tuple[str, int], Setting]] = {
         ("digits", 10): Setting(experts=EXPERTS),
     },
     "gpu": {
-        (data, m): published(epochs)
+        (data, m): published(*sizes)
         for data in ("mnist", "cifar10")
-        for m, epochs in ((1, 2), (10, 20), (50, 40))
+        for m, *sizes in ((1, 2, 120, 40), (10, 20, 200, 60), (50, 40, 300, 100))
     },
 }
 
@@ -233,6 +241,10 @@ def _mtt(s: Setting, network: ConvNet) -> tuple[Any, dict]:
     return objectives.TrajectoryMatching(network, **s.experts), {"batch_size": s.expert_batch}
 
 
+def _unrolled(s: Setting, network: ConvNet) -> tuple[Any, dict]:
+    return objectives.UnrolledTraining(network, **s.unrolled), {}
+
+
 TECHNIQUES: dict[str, Callable[[Setting, ConvNet], tuple[Any, dict]]] = {
     "KIP": _kip,
     "RFAD": _rfad,
@@ -243,6 +255,7 @@ TECHNIQUES: dict[str, Callable[[Setting, ConvNet], tuple[Any, dict]]] = {
     "DSA": _dsa,
     "IDC": _idc,
     "MTT": _mtt,
+    "RaT-BPTT": _unrolled,
 }
 
 

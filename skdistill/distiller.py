@@ -76,12 +76,13 @@ class DatasetDistiller(CallbackSupportMixin, BaseDistiller):
 
     objective : {"kernel_ridge", "analytic_ridge", "characteristic_function_matching", \
 "distribution_matching", "feature_regression", "gradient_matching", "nearest_neighbors", \
-"trajectory_matching", "kip", "rfad", "frepo", "dm", "dc", "dsa", "idc", "mtt", "ncfm"} or \
-objective object, default="kernel_ridge"
+"trajectory_matching", "unrolled_training", "kip", "rfad", "frepo", "dm", "dc", "dsa", "idc", \
+"mtt", "ncfm", "rat_bptt"} or objective object, default="kernel_ridge"
         The technique: see `skdistill.objectives`. The short names are those of the papers:
         `KernelRidge` ("kip"), `FeatureRegression` on random ("rfad") or trained networks ("frepo"),
         `DistributionMatching` ("dm"), `GradientMatching` as in "dc", "dsa" and "idc",
-        `TrajectoryMatching` ("mtt"), `CharacteristicFunctionMatching` ("ncfm").
+        `TrajectoryMatching` ("mtt"), `CharacteristicFunctionMatching` ("ncfm"), `UnrolledTraining`
+        ("rat_bptt").
 
     init : {"auto", "uniform", "kmeans", "kmeans_rows", "sensitivity", "sensitivity_kmeans"}, \
 distiller or DistilledData, default="auto"

@@ -40,6 +40,7 @@ from skdistill.objectives import (
     KernelRidge,
     TrainingSet,
     TrajectoryMatching,
+    UnrolledTraining,
 )
 from skdistill.support import Support
 
@@ -61,6 +62,7 @@ NETWORKS = {
         SMALL, distance="mse", augment="color_crop_cutout", train_on="real", factor=2
     ),
     "MTT": TrajectoryMatching(SMALL, n_experts=3, syn_steps=5, lr_teacher=0.03),
+    "RaT-BPTT": UnrolledTraining(SMALL, unroll_steps=6, window=3),
 }
 KERNELS = {
     "cross-entropy": KernelRidge(),

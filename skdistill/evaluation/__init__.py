@@ -1,6 +1,5 @@
 """What a small set is worth: models trained on it from scratch, scored on rows it has not seen."""
 
-from ._controls import evaluate_controls
 from ._evaluate import evaluate
 
-__all__ = ["evaluate", "evaluate_controls"]
+__all__ = ["evaluate"]

@@ -16,6 +16,7 @@ from .. import _torch as torch
 BRIGHTNESS, SATURATION, CONTRAST = 1.0, 2.0, 0.5
 CROP, CUTOUT = 0.125, 0.5  # shares of the side
 SCALE, ROTATE = 1.2, 15.0  # largest factor; largest angle, in degrees
+DC_SCALE, DC_ROTATE = 0.2, 45.0  # of the evaluation of DC on MNIST, whose shift is that of "crop"
 COLOURED = "color_crop_cutout_flip_scale_rotate"
 WITHOUT_FLIP = "color_crop_cutout_scale_rotate"
 
@@ -35,7 +36,8 @@ class Augmentation:
     Parameters
     ----------
     strategy : str
-        Operations joined by "_": "color", "crop", "cutout", "flip", "scale", "rotate".
+        Operations joined by "_": "color", "crop", "cutout", "flip", "scale", "rotate", and "dc",
+        one of shift, stretch and turn for each image.
     image_shape : tuple of int
         Channels, height and width.
     generator : torch.Generator
@@ -177,14 +179,31 @@ def _flip(images: Any, u: Any) -> Any:
 
 def _scale(images: Any, u: Any) -> Any:
     """Stretch height and width, each by its own factor."""
-    factors = 1 / SCALE + u[:2] * (SCALE - 1 / SCALE)
-    none = torch.zeros_like(factors[0])
-    return _warp(images, [[factors[0], none], [none, factors[1]]])
+    return _stretched(images, 1 / SCALE + u[:2] * (SCALE - 1 / SCALE))
 
 
 def _rotate(images: Any, u: Any) -> Any:
     """Turn about the centre."""
-    angle = (u[0] - 0.5) * (2 * math.pi / 180 * ROTATE)
+    return _turned(images, (2 * u[0] - 1) * ROTATE)
+
+
+def _dc(images: Any, u: Any) -> Any:
+    """Shift, stretch or turn, each image by one of them (Zhao, Mopuri & Bilen, 2021)."""
+    stretched = _stretched(images, 1 / (1 + (2 * u[:2] - 1) * DC_SCALE))
+    turned = _turned(images, (2 * u[0] - 1) * DC_ROTATE)
+    others = torch.where(u[2] < 2 / 3, stretched, turned)
+    return torch.where(u[2] < 1 / 3, _crop(images, u), others)
+
+
+def _stretched(images: Any, shares: Any) -> Any:
+    """Stretch images so that shares (2, k, 1, 1, 1) of their height and width fill them."""
+    none = torch.zeros_like(shares[0])
+    return _warp(images, [[shares[0], none], [none, shares[1]]])
+
+
+def _turned(images: Any, degrees: Any) -> Any:
+    """Turn images by angles (k, 1, 1, 1)."""
+    angle = degrees * (math.pi / 180)
     return _warp(images, [[angle.cos(), -angle.sin()], [angle.sin(), angle.cos()]])
 
 
@@ -208,4 +227,5 @@ OPERATIONS = {
     "flip": _flip,
     "scale": _scale,
     "rotate": _rotate,
+    "dc": _dc,
 }

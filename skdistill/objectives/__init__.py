@@ -14,6 +14,7 @@ from .gradient_matching import GradientMatching
 from .kernel_ridge import KernelRidge
 from .nearest_neighbors import NearestNeighbors
 from .trajectory_matching import TrajectoryMatching
+from .unrolled_training import UnrolledTraining
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "kernel_ridge": KernelRidge,
@@ -24,6 +25,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "gradient_matching": GradientMatching,
     "nearest_neighbors": NearestNeighbors,
     "trajectory_matching": TrajectoryMatching,
+    "unrolled_training": UnrolledTraining,
 }
 
 SHORT_NAMES: dict[str, Callable[[], Objective]] = {  # by which the papers' techniques go
@@ -42,6 +44,7 @@ SHORT_NAMES: dict[str, Callable[[], Objective]] = {  # by which the papers' tech
     ),
     "mtt": TrajectoryMatching,
     "ncfm": CharacteristicFunctionMatching,
+    "rat_bptt": UnrolledTraining,
 }
 
 __all__ = [
@@ -61,4 +64,5 @@ __all__ = [
     "Stage",
     "TrainingSet",
     "TrajectoryMatching",
+    "UnrolledTraining",
 ]

@@ -58,6 +58,10 @@ class DistributionMatching(NetworkTechnique):
     one of a ratio; importance batches with ``reweight=True`` keep that, while without it the
     learnt rows move towards what is drawn most.
 
+    The public code draws an augmentation for each class, and moves rows by gradient descent at a
+    rate of 1; here one draw serves all classes of a step, which then go through a network as one,
+    and the optimiser is the distiller's.
+
     For the importance of rows a ridge regression on the features of two further random networks,
     drawn once for a fit, stands in for a network trained on the learnt rows. Nothing is held out:
     as in the paper the last rows are kept, since cheap scores choose no better ones. What

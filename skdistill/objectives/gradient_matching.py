@@ -15,7 +15,8 @@ layer, a row for each of its outputs, the distance D is a sum over layers of
 
 .. math::
     \sum_o \Big( 1 - \frac{\langle G_o, H_o \rangle}{|G_o|\, |H_o|} \Big)
-    \quad \text{(cosine)} \qquad \text{or} \qquad |G - H|^2 \quad \text{(mse)}.
+    \quad \text{(cosine)}, \qquad |G - H|^2 \quad \text{(mse)} \qquad \text{or} \qquad
+    |G - H|_1 \quad \text{(l1)}.
 
 A class has a copy of the parameters to itself, so that one call gives the gradients of all classes.
 """
@@ -58,10 +59,11 @@ class GradientMatching(NetworkTechnique):
         vectors. A function ``(input_shape, n_outputs) -> torch.nn.Module`` makes networks of your
         own, with a linear layer that gives the outputs.
 
-    distance : {"cosine", "mse"}, default="cosine"
+    distance : {"cosine", "mse", "l1"}, default="cosine"
         Distance of gradients. "cosine" is one minus the cosine of the weights of each output of
-        each layer, summed (DC, DSA); "mse" the sum of squared differences, in a network with
-        convolutions over those alone (IDC). Biases and normalisations are left out of both.
+        each layer, summed (DC, DSA); "mse" the sum of squared differences, "l1" that of absolute
+        ones, in a network with convolutions over those alone (IDC). Biases and normalisations are
+        left out of all.
 
     augment : {"auto"}, str or None, default="auto"
         Differentiable augmentation of real and learnt images, the same draw for both (DSA): names
@@ -103,7 +105,7 @@ class GradientMatching(NetworkTechnique):
     - DC: ``GradientMatching(augment=None)``, ``batch_size=2560``,
     - DSA: ``GradientMatching()``, ``batch_size=2560``,
     - IDC: ``GradientMatching(distance="mse", augment="color_crop_cutout", train_on="real",
-      factor=2)``, ``batch_size=640``.
+      factor=2)``, ``batch_size=640``; with ``distance="l1"`` for MNIST.
 
     They take 1,000 to 2,000 networks, that is ``max_iter=1000 * outer_loop``; the default of
     `max_iter` is 1,000 steps. A feature of size 1 moves by half of `learning_rate` in a step at
@@ -114,10 +116,13 @@ class GradientMatching(NetworkTechnique):
     ``factor**2`` such images as one: its 10 images a class with ``factor=2`` are
     ``n_samples=400`` here for ten classes, and take the disk space of 100 images when reduced.
 
-    Of IDC its distance, its training on real rows and its multi-formation are here. Its public code
-    also trains networks, those that judge the rows too, on images mixed by CutMix in half of the
-    batches of MNIST and CIFAR-10, and after a step on 500 fresh rows instead of those of the step;
-    both are left out.
+    The public code of DSA draws an operation for each class; here it is one in a step, with numbers
+    of its own for each class. Of IDC its distances, its training on real rows and its
+    multi-formation are here. Its public code also trains networks, those that judge the rows too,
+    on images mixed by CutMix in half of the batches of MNIST and CIFAR-10, and after a step on 500
+    fresh rows instead of those of the step; it applies colour, then one more operation, then a
+    cutout where one operation is drawn here; and it keeps pixels within their range. These are left
+    out.
 
     For the importance of rows a ridge regression on the features of two further random networks,
     drawn once for a fit, stands in for a network trained on the learnt rows: the network of a step

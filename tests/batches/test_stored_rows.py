@@ -27,6 +27,7 @@ from skdistill.objectives import (
     GradientMatching,
     TrainingSet,
     TrajectoryMatching,
+    UnrolledTraining,
 )
 
 CPU = torch.device("cpu")
@@ -38,6 +39,7 @@ TECHNIQUES = {
     "distribution_matching": DistributionMatching(SMALL),
     "gradient_matching": GradientMatching(SMALL, train_on="real"),
     "trajectory_matching": TrajectoryMatching(SMALL, n_experts=2, syn_steps=3),
+    "unrolled_training": UnrolledTraining(SMALL, unroll_steps=3, window=2),
 }
 
 

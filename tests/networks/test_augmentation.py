@@ -85,9 +85,21 @@ def rotated(x, u):
     return warped(x, [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
 
+def as_dc(x, u):
+    """One of the three operations that DC's networks for MNIST see."""
+    if u[2] < 1 / 3:
+        return cropped(x, u)
+    if u[2] < 2 / 3:
+        factors = [0.8 + 0.4 * float(v) for v in u[:2]]
+        return warped(x, [[1 / factors[0], 0], [0, 1 / factors[1]]])
+    angle = math.radians(90 * (float(u[0]) - 0.5))
+    return warped(x, [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
 ORACLES = {
     "color": coloured, "crop": cropped, "cutout": cut,
     "flip": flipped, "scale": scaled, "rotate": rotated,
+    "dc": as_dc,
 }  # fmt: skip
 
 
@@ -95,6 +107,7 @@ ORACLES = {
 def test_operations_are_those_written_out(name, augmentation):
     x = images()
     numbers = torch.rand((6, 3), generator=generator(3), dtype=torch.float64)
+    numbers[:3, 2] = torch.tensor([0.1, 0.5, 0.9])  # all three of "dc"
     found = augmentation(x, Draw(name, numbers)).reshape(6, *SHAPE)
     for k in range(6):
         expected = ORACLES[name](x[k].reshape(SHAPE), numbers[k])
@@ -122,7 +135,7 @@ def test_all_operations_are_drawn_and_repeat_with_the_seed():
     state = torch.get_rng_state()
     first, second = (Augmentation(COLOURED, SHAPE, generator(2)) for _ in range(2))
     draws = [first.draw() for _ in range(100)]
-    assert {draw.name for draw in draws} == set(OPERATIONS)
+    assert {draw.name for draw in draws} == set(OPERATIONS) - {"dc"}
     for draw in draws:
         again = second.draw()
         assert again.name == draw.name and torch.equal(again.numbers, draw.numbers)

@@ -81,9 +81,9 @@ def slow_distance(name, real, learnt):
         H = learnt[key]
         if G.ndim == 1:
             continue
-        if name == "mse":
+        if name != "cosine":
             if G.ndim == 4 or not convolutional:
-                total += float(((G - H) ** 2).sum())
+                total += float(((G - H) ** 2).sum() if name == "mse" else (G - H).abs().sum())
             continue
         for g, h in zip(G, H, strict=True):
             g, h = g.flatten(), h.flatten()
@@ -91,7 +91,7 @@ def slow_distance(name, real, learnt):
     return total
 
 
-@pytest.mark.parametrize("distance", ["cosine", "mse"])
+@pytest.mark.parametrize("distance", ["cosine", "mse", "l1"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_loss_is_that_of_loops(name, distance):
     objective, support, batch, weights = make(NETWORKS[name], distance=distance, augment=None)

@@ -26,7 +26,12 @@ from skdistill.networks._training import Recipe
 from skdistill.objectives import Sample, TrainingSet, TrajectoryMatching
 from skdistill.objectives._networks import experts as experts_module
 from skdistill.objectives._networks.experts import train_experts
-from skdistill.objectives._networks.students import Plan, gradients_by_steps, unrolled_loss
+from skdistill.objectives._networks.students import (
+    Plan,
+    RelativeDistance,
+    gradients_by_steps,
+    unrolled_loss,
+)
 from skdistill.support import Support
 
 
@@ -104,8 +109,8 @@ def plain_loss(objective, support, plan):
         theta = moved
     above, below = 0.0, 0.0
     for name, p in zip(names, theta, strict=True):
-        above = above + ((p - plan.target[name]) ** 2).sum()
-        below = below + ((plan.start[name] - plan.target[name]) ** 2).sum()
+        above = above + ((p - plan.goal.target[name]) ** 2).sum()
+        below = below + ((plan.start[name] - plan.goal.target[name]) ** 2).sum()
     return above / below
 
 
@@ -196,7 +201,7 @@ def test_activations_of_one_step_are_in_memory():
         return torch.log_softmax(architecture.outputs(params, rows)[0], 1)[:, 0].mean()
 
     def peak(n_steps, function):
-        plan = Plan(start, target, [(None, None)] * n_steps)
+        plan = Plan(start, [(None, None)] * n_steps, RelativeDistance(start, target))
         return saved_elements(lambda rows: function(inner, rows, torch.tensor(0.1), plan), rows)
 
     def with_graph(inner, rows, rate, plan):
@@ -212,22 +217,54 @@ def test_parameters_without_effect_stay():
     torch.testing.assert_close(gradients(objective, support), gradients(kept, support))
 
 
-def test_start_epochs_and_experts_are_all_seen():
-    objective, support = make(NETWORKS["mlp"], max_start_epoch=2, expert_epochs=1)
-    experts = objective._experts
-    places = {}
+def epochs_seen(objective, support, done, n_steps):
+    """Experts and epochs that students start from after some of the steps."""
+    objective._done, objective._n_steps = done, n_steps
+    experts, places = objective._experts, {}
+    n_epochs = objective.max_start_epoch + objective.expert_epochs
     for number in range(3):
-        for epoch in range(4):
+        for epoch in range(n_epochs):
             places[float(experts.at(number, epoch)["0.weight"].sum())] = (number, epoch)
-    assert len(places) == 12
+    assert len(places) == 3 * n_epochs
     seen = set()
     for seed in range(150):
         same_numbers(objective, seed)
         plan = objective._plan(Support(support.rows.float(), support.labels, support.extra))
         number, epoch = places[float(plan.start["0.weight"].sum())]
-        assert places[float(plan.target["0.weight"].sum())] == (number, epoch + 1)
+        target = places[float(plan.goal.target["0.weight"].sum())]
+        assert target == (number, epoch + objective.expert_epochs)
         seen.add((number, epoch))
-    assert seen == {(number, epoch) for number in range(3) for epoch in range(3)}
+    assert {number for number, _ in seen} == {0, 1, 2}
+    return {epoch for _, epoch in seen}
+
+
+def test_start_epochs_and_experts_are_all_seen():
+    objective, support = make(NETWORKS["mlp"], max_start_epoch=3, expert_epochs=1)
+    for done in (0, 10):
+        assert epochs_seen(objective, support, done, 10) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("difficulty", "first", "middle", "last"),
+    [("growing", {0, 1}, {0, 1, 2}, {0, 1, 2, 3}), ((1, 2), {1}, {1, 2}, {1, 2, 3})],
+    ids=str,
+)
+def test_range_of_epochs_grows(difficulty, first, middle, last):
+    objective, support = make(
+        NETWORKS["mlp"], max_start_epoch=4, expert_epochs=1, difficulty=difficulty
+    )
+    # The first half of the steps takes it to its end.
+    for done, expected in ((0, first), (5, middle), (10, last), (20, last)):
+        assert epochs_seen(objective, support, done, 20) == expected
+    objective._done = 0
+    objective.after_step(support)
+    assert objective._done == 1
+
+
+@pytest.mark.parametrize("difficulty", [(2, 2), (0, 5), (-1, 2), (0.5, 2), "late", 3, (1, 2, 3)])
+def test_wrong_difficulty_is_named(difficulty):
+    with pytest.raises(ValueError, match=r"difficulty=.* of TrajectoryMatching must be None, 'gro"):
+        make(MLP(9), max_start_epoch=4, difficulty=difficulty)
 
 
 # Experts -----------------------------------------------------------------------------------------
@@ -562,7 +599,7 @@ def test_a_device_with_room_reads_each_file_once(trained, digits, tmp_path, monk
     if trained:
         assert reads == []
     else:
-        n_epochs = objective.max_start_epoch + objective.expert_epochs
+        n_epochs = objective.max_start_epoch + objective.expert_epochs - 1
         # Of each file its last epoch first, to see whether it is of use.
         drawn = {k for k, t in reads if t == 0}
         whole = Counter((k, t) for k in drawn for t in range(n_epochs + 1))
@@ -654,7 +691,7 @@ def test_units_of_many_rows_do_not_depend_on_the_seed(digits, counted, tmp_path)
     X = np.concatenate([X + k / 1000 for k in range(9)])  # more than units are taken from
     y = np.tile(y, 9)
     assert len(X) > 10_000
-    objective = technique(expert_folder=tmp_path, n_experts=1, max_start_epoch=0, expert_epochs=1)
+    objective = technique(expert_folder=tmp_path, n_experts=1, max_start_epoch=1, expert_epochs=1)
     for seed in (0, 1):
         quick(objective=objective, random_state=seed, max_iter=1, batch_sampling="uniform").fit(
             X, y
@@ -765,7 +802,7 @@ def test_a_full_disk_leaves_no_part_of_an_expert(digits, tmp_path, monkeypatch):
         ({"n_experts": 0}, "n_experts=0 of TrajectoryMatching must be an integer >= 1"),
         ({"n_experts": 2.5}, r"n_experts=2\.5"),
         ({"expert_epochs": 0}, "expert_epochs=0"),
-        ({"max_start_epoch": -1}, "max_start_epoch=-1 of TrajectoryMatching .* >= 0"),
+        ({"max_start_epoch": 0}, "max_start_epoch=0 of TrajectoryMatching .* >= 1"),
         ({"syn_steps": 0}, "syn_steps=0"),
         ({"batch_syn": 0}, "batch_syn=0 .* >= 1, or None"),
         ({"lr_teacher": 0}, "lr_teacher=0 of TrajectoryMatching must be a positive number"),

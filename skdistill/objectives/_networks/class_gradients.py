@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ... import _torch as torch
@@ -110,15 +110,24 @@ def cosine_distance(real: list[Any], learnt: list[Any]) -> Any:
 
 def squared_distance(real: list[Any], learnt: list[Any]) -> Any:
     """Squared differences, summed over layers (q,), over convolutions alone if there are any."""
+    return sum((G - H).square().flatten(1).sum(1) for G, H in _convolutions(real, learnt))
+
+
+def absolute_distance(real: list[Any], learnt: list[Any]) -> Any:
+    """Absolute differences, summed over layers (q,), over convolutions alone if there are any."""
+    return sum((G - H).abs().flatten(1).sum(1) for G, H in _convolutions(real, learnt))
+
+
+def _convolutions(real: list[Any], learnt: list[Any]) -> Iterator[tuple[Any, Any]]:
+    """Gradients of convolutions in pairs; of all layers in a network without any."""
     convolutions = any(G.ndim > 3 for G in real)
-    total = 0.0
     for G, H in zip(real, learnt, strict=True):
         if G.ndim > 3 or not convolutions:
-            total = total + (G - H).square().flatten(1).sum(1)
-    return total
+            yield G, H
 
 
 DISTANCES: dict[str, Callable[[list[Any], list[Any]], Any]] = {
     "cosine": cosine_distance,
     "mse": squared_distance,
+    "l1": absolute_distance,
 }

@@ -1,21 +1,24 @@
-r"""Students of trajectory matching: a few steps of gradient descent, and the way back through them.
+r"""Students: networks that learn from the learnt rows, and the way back through their steps.
 
-With the learnt rows S, their random batches and augmentations A_n, the step size :math:`\alpha`, an
-inner loss and an expert's parameters :math:`\theta^*`,
-
-.. math::
-    \hat\theta_0 = \theta^*_t, \qquad
-    \hat\theta_{n+1} = \hat\theta_n - \alpha\, g_n, \qquad
-    g_n = \nabla_\theta\, \ell(A_n S; \hat\theta_n), \qquad
-    L = \frac{\|\hat\theta_N - \theta^*_{t+M}\|^2}{\|\theta^*_t - \theta^*_{t+M}\|^2} .
-
-With :math:`\lambda_n = \partial L / \partial \hat\theta_n`, all that the gradient needs of a step
-are the derivatives of one number, :math:`h_n = g_n^\top \lambda_{n+1}`:
+With the learnt rows S, their random batches and augmentations A_n, the step size :math:`\alpha`,
+momentum :math:`\mu`, weight decay :math:`\omega` and an inner loss,
 
 .. math::
-    \lambda_n = \lambda_{n+1} - \alpha\, \partial h_n / \partial \hat\theta_n, \qquad
-    \partial L / \partial S = -\alpha \sum_n \partial h_n / \partial S, \qquad
-    \partial L / \partial \alpha = -\sum_n h_n ,
+    g_n = \nabla_\theta\, \ell(A_n S; \theta_n), \qquad
+    v_{n+1} = \mu v_n + g_n + \omega\, \theta_n, \qquad
+    \theta_{n+1} = \theta_n - \alpha\, v_{n+1}, \qquad
+    L = G(\theta_N) .
+
+The goal G is what a technique wants of the last parameters. With :math:`\lambda_n = \partial L /
+\partial \theta_n`, :math:`\nu_n = \partial L / \partial v_n` by way of later steps only, and
+:math:`\kappa = \nu_{n+1} - \alpha \lambda_{n+1}`, all that the gradient needs of a step are the
+derivatives of one number, :math:`h_n = g_n^\top \kappa`:
+
+.. math::
+    \lambda_n = \lambda_{n+1} + \omega \kappa + \partial h_n / \partial \theta_n, \quad
+    \nu_n = \mu \kappa, \quad
+    \partial L / \partial S = \sum_n \partial h_n / \partial S, \quad
+    \partial L / \partial \alpha = -\sum_n \lambda_{n+1}^\top v_{n+1} ,
 
 so that steps can be made anew one by one, from their parameters alone.
 """
@@ -23,7 +26,7 @@ so that steps can be made anew one by one, from their parameters alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ... import _torch as torch
@@ -39,15 +42,65 @@ class Plan:
 
     Attributes
     ----------
-    start, target : dict of str to Tensor of shape (1, ...)
-        Parameters of an expert before and after the epochs to be matched.
+    start : dict of str to Tensor of shape (1, ...)
+        Parameters of the student.
     steps : list of (Tensor of shape (b,) or None, Draw or None)
         Learnt rows of each step (None for all), and their augmentation.
+    goal : callable
+        Parameters -> Tensor of shape (), the loss of where they are.
+    velocity : list of Tensor of shape (1, ...)
+        At the start; empty stands for zeros.
+    momentum, weight_decay : float
     """
 
     start: Parameters
-    target: Parameters
     steps: list[Step]
+    goal: Callable[[Parameters], Any]
+    velocity: list[Any] = field(default_factory=list)
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+    def first(self) -> tuple[list[Any], list[Any]]:
+        """Parameters and velocity at the start."""
+        params = [p.detach() for p in self.start.values()]
+        return params, self.velocity or [torch.zeros_like(p) for p in params]
+
+    def named(self, params: list[Any]) -> Parameters:
+        """Parameters with their names."""
+        return dict(zip(self.start, params, strict=True))
+
+    def moved(
+        self, params: list[Any], velocity: list[Any], found: Any, rate: Any
+    ) -> tuple[list[Any], list[Any]]:
+        """Parameters and velocity after a step along the gradients that were found."""
+        new = list(found)
+        if self.weight_decay:
+            new = [g + self.weight_decay * p for g, p in zip(new, params, strict=True)]
+        if self.momentum:
+            new = [self.momentum * v + g for g, v in zip(new, velocity, strict=True)]
+        return [p - rate * v for p, v in zip(params, new, strict=True)], new
+
+
+def train_student(inner: InnerLoss, rows: Any, rate: Any, plan: Plan) -> tuple[Any, Any]:
+    """Make the steps of a plan without a way back.
+
+    Parameters
+    ----------
+    inner, rows, rate, plan
+        See `unrolled_loss`.
+
+    Returns
+    -------
+    params, velocity : list of Tensor of shape (1, ...)
+    """
+    rate, rows = rate.detach(), rows.detach()
+    params, velocity = plan.first()
+    for step in plan.steps:
+        leaves = [p.requires_grad_() for p in params]
+        found = _gradients(inner(plan.named(leaves), rows, step), leaves)
+        with torch.no_grad():
+            params, velocity = plan.moved(leaves, velocity, found, rate)
+    return params, velocity
 
 
 def unrolled_loss(inner: InnerLoss, rows: Any, rate: Any, plan: Plan) -> Any:
@@ -66,12 +119,12 @@ def unrolled_loss(inner: InnerLoss, rows: Any, rate: Any, plan: Plan) -> Any:
     -------
     Tensor of shape ()
     """
-    params = {name: p.detach().requires_grad_() for name, p in plan.start.items()}
+    params, velocity = plan.first()
+    params = [p.requires_grad_() for p in params]
     for step in plan.steps:
-        value = inner(params, rows, step)
-        found = _gradients(value, list(params.values()), create_graph=True)
-        params = {name: p - rate * g for (name, p), g in zip(params.items(), found, strict=True)}
-    return _distance(params, plan.target) / _distance(plan.start, plan.target)
+        found = _gradients(inner(plan.named(params), rows, step), params, create_graph=True)
+        params, velocity = plan.moved(params, velocity, found, rate)
+    return plan.goal(plan.named(params))
 
 
 def gradients_by_steps(inner: InnerLoss, rows: Any, rate: Any, plan: Plan) -> tuple[Any, Any, Any]:
@@ -89,25 +142,34 @@ def gradients_by_steps(inner: InnerLoss, rows: Any, rate: Any, plan: Plan) -> tu
     of_rate : Tensor of shape ()
     """
     rate, rows = rate.detach(), rows.detach().requires_grad_()
-    trail = [list(plan.start.values())]
+    params, velocity = plan.first()
+    trail = []  # before each step
     for step in plan.steps:
-        params, value = _at(plan, trail[-1], inner, rows.detach(), step)
-        trail.append(
-            [p.detach() - rate * g for p, g in zip(params, _gradients(value, params), strict=True)]
-        )
-    last = dict(zip(plan.start, trail.pop(), strict=True))
-    way = _distance(plan.start, plan.target)
-    adjoint = [2 * (last[name] - target) / way for name, target in plan.target.items()]
+        trail.append((params, velocity if plan.momentum else []))
+        leaves, value = _at(plan, params, inner, rows.detach(), step)
+        with torch.no_grad():
+            params, velocity = plan.moved(leaves, velocity, _gradients(value, leaves), rate)
+    last = [p.requires_grad_() for p in params]
+    value = plan.goal(plan.named(last))
+    adjoint, late = list(_gradients(value, last)), [torch.zeros_like(p) for p in last]
     of_rows, of_rate = torch.zeros_like(rows, requires_grad=False), torch.zeros_like(rate)
     for step in reversed(plan.steps):
-        params, value = _at(plan, trail.pop(), inner, rows, step)
-        g = _gradients(value, params, create_graph=True)
-        h = sum((own * a).sum() for own, a in zip(g, adjoint, strict=True))
-        *back, back_rows = _gradients(h, [*params, rows])
-        of_rate -= h.detach()
-        of_rows -= rate * back_rows
-        adjoint = [a - rate * own for a, own in zip(adjoint, back, strict=True)]
-    return _distance(last, plan.target) / way, of_rows, of_rate
+        params, velocity = trail.pop()
+        leaves, of_step = _at(plan, params, inner, rows, step)
+        g = _gradients(of_step, leaves, create_graph=True)
+        kappa = [b - rate * a for a, b in zip(adjoint, late, strict=True)]
+        h = sum((own * k).sum() for own, k in zip(g, kappa, strict=True))
+        *back, back_rows = _gradients(h, [*leaves, rows])
+        with torch.no_grad():
+            _, velocity = plan.moved(leaves, velocity, g, rate)
+            of_rate -= sum((a * v).sum() for a, v in zip(adjoint, velocity, strict=True))
+            of_rows += back_rows
+            adjoint = [a + own for a, own in zip(adjoint, back, strict=True)]
+            if plan.weight_decay:
+                adjoint = [a + plan.weight_decay * k for a, k in zip(adjoint, kappa, strict=True)]
+            if plan.momentum:
+                late = [plan.momentum * k for k in kappa]
+    return value.detach(), of_rows, of_rate
 
 
 def _at(
@@ -115,12 +177,29 @@ def _at(
 ) -> tuple[list[Any], Any]:
     """Parameters as leaves of a graph, and the inner loss at them."""
     params = [p.detach().requires_grad_() for p in values]
-    return params, inner(dict(zip(plan.start, params, strict=True)), rows, step)
+    return params, inner(plan.named(params), rows, step)
 
 
 def _gradients(value: Any, tensors: list[Any], create_graph: bool = False) -> tuple[Any, ...]:
     # A network may have parameters that its outputs do not depend on.
     return torch.autograd.grad(value, tensors, create_graph=create_graph, materialize_grads=True)
+
+
+@dataclass(frozen=True)
+class RelativeDistance:
+    """Squared distance to a target, in units of the one that the target is from the start.
+
+    Attributes
+    ----------
+    start, target : dict of str to Tensor of shape (1, ...)
+    """
+
+    start: Parameters
+    target: Parameters
+
+    def __call__(self, params: Parameters) -> Any:
+        """Return the distance of parameters, a Tensor of shape ()."""
+        return _distance(params, self.target) / _distance(self.start, self.target)
 
 
 def _distance(first: Parameters, second: Parameters) -> Any:
