@@ -204,6 +204,9 @@ def test_figure_of_a_record(tmp_path):
     }
     (tmp_path / "r.json").write_text(json.dumps(record))
     assert cells.figure(tmp_path, "r; b, 5; score") == "1.0 ± 0.3"
+    record["rows"].append(["b, large", 5, [0.7, 0.1]])
+    (tmp_path / "r.json").write_text(json.dumps(record))
+    assert cells.figure(tmp_path, "r; b, large, 5; score") == "0.70 ± 0.10"
     with pytest.raises(ValueError, match="0 rows"):
         cells.figure(tmp_path, "r; c; score")
 

@@ -120,14 +120,18 @@ def figure(folder: Path, request: str) -> str:
     """One cell as text: "learning; letter, 200, learnt; score" of ``learning.json`` in `folder`."""
     name, cells, column = (part.strip() for part in request.split(";"))
     record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    wanted = [part.strip() for part in cells.split(",")]
+    wanted = re.sub(r"\s*,\s*", ", ", cells)  # a cell may hold commas of its own
     found = [
         row
         for row in record["rows"]
-        if [str(cell).strip() for cell in row[: len(wanted)]] == wanted
+        if wanted in itertools.accumulate(map(_name, row), "{}, {}".format)
     ]
     if len(found) != 1 or column not in record["header"]:
         raise ValueError(
-            f"{name}.json has {len(found)} rows of {wanted}, columns {record['header']}"
+            f"{name}.json has {len(found)} rows of {wanted!r}, columns {record['header']}"
         )
     return text(found[0][record["header"].index(column)])
+
+
+def _name(cell) -> str:
+    return str(cell).strip()
