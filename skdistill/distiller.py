@@ -35,6 +35,7 @@ from .learning.checkpoint import Checkpoint, fingerprint
 from .learning.course import learn
 from .learning.init import Starts
 from .learning.problem import Learnt, Settings, make_problem, target_units
+from .learning.progress import Progress
 from .learning.result import (
     class_weights,
     complaints,
@@ -679,7 +680,7 @@ default="rbf"
             refresh_every=batches.refresh_every,
             patience=self.n_iter_no_change,
             tol=self.tol,
-            report=self._report if self.verbose else None,
+            report=Progress(lambda line: self._say(line, self._began)) if self.verbose else None,
             task=task.stage if task.is_heard else unheard,
         )
         return Settings(
@@ -708,9 +709,6 @@ default="rbf"
             weighs=objective.reweights(kind, rows_per_class),
             kind=kind,
         )
-
-    def _report(self, found: dict[str, Any]) -> None:
-        self._say(f"step {found['n_iter']}: score {found['score']:.4f}", self._began)
 
     # From the result to attributes -----------------------------------------------------------
 

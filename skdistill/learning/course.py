@@ -264,8 +264,12 @@ class _Runner:
             self._keep([trainer])
             return trainer.objective, train(trainer)
         parts = [
-            self._trainer(self.data.subset(index), self.data.subset(held_out), in_folds=True)
-            for index, held_out in splits
+            self._trainer(
+                self.data.subset(index),
+                self.data.subset(held_out),
+                part=f"part {number} of {len(splits)}",
+            )
+            for number, (index, held_out) in enumerate(splits, 1)
         ]
         self._keep([trainer, *parts])
         result = train_in_folds(trainer, parts)
@@ -294,7 +298,7 @@ class _Runner:
         checkpoint.attach([*trainers, self.context.generator])
 
     def _trainer(
-        self, data: TrainingSet, held_out: TrainingSet | None, *, in_folds: bool = False
+        self, data: TrainingSet, held_out: TrainingSet | None, *, part: str = ""
     ) -> Trainer:
         objective = self._objective()
         starts = self.make_starts(data, self.coordinates, self.context.kernel.gamma)
@@ -326,11 +330,11 @@ class _Runner:
             supports[self._best],
             data,
             sampler,
-            replace(settings.options, adapt=not in_folds),
+            replace(settings.options, adapt=not part, part=part),
             held_out=held_out,
             losses=losses,
             together=bounded_losses if plan.bounded else None,
-            keep_all=in_folds,
+            keep_all=bool(part),
         )
 
     def _objective(self) -> Objective:

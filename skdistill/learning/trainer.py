@@ -21,6 +21,7 @@ from ..objectives.context import Stage
 from ..optimizers import cosine, make_optimizer
 from ..support import Support
 from .checkpoint import Checkpoint
+from .progress import Look
 
 SAMPLE_ROWS = 4096  # rows that labels are solved on before a look at held-out rows
 
@@ -102,7 +103,9 @@ class TrainingOptions:
     adapt : bool
         Whether training goes on with the choice that scored best so far.
     report : callable or None
-        Called with a dict after each look at held-out rows.
+        Called with a `Look` after each look at held-out rows.
+    part : str
+        What looks name as the rows that are trained on.
     task : callable
         Name and number of steps of a stage -> context manager around it, whose function of the
         number of steps made says whether to end the stage; see `skdistill._callbacks`.
@@ -114,7 +117,8 @@ class TrainingOptions:
     patience: int | None = None
     tol: float = 1e-4
     adapt: bool = True
-    report: Callable[[dict[str, Any]], None] | None = None
+    report: Callable[[Look], None] | None = None
+    part: str = ""
     task: StageTask = unheard
 
 
@@ -419,6 +423,7 @@ class Trainer:
     def _check(self, number: int, step: int, support: Support) -> bool:
         """Score the support, keep it if it is the best; whether it improved by more than tol."""
         if self.held_out is None:
+            self._tell(number, step, None)
             return True
         objective = self.objective
         objective.solve(support, self._sample())
@@ -435,11 +440,14 @@ class Trainer:
             self._best = (max(best, before), kept, Stop(number, step, choice))
         if self._options.adapt and self._best is not None:
             objective.choose(support, self._best[2].choice)
-        if self._options.report is not None:
-            self._options.report(
-                {"stage": number, "step": step, "score": best, "n_iter": self.result.n_iter}
-            )
+        self._tell(number, step, best)
         return best > before + self._options.tol
+
+    def _tell(self, number: int, step: int, score: float | None) -> None:
+        report = self._options.report
+        if report is not None:
+            stage = self.stages()[number]
+            report(Look(self._options.part, stage.name, step, stage.n_steps, score))
 
     def _chance(self, score: float) -> float:
         """Return the standard error of an accuracy on held-out rows; 0 for other scores.

@@ -31,6 +31,7 @@ from .context import Context, Stage
 
 LOSSES = ("auto", "cross_entropy", "squared_error", "huber")
 SOLVE_STEPS = 600  # of variable projection, which for classes cross-entropy follows
+FIRST_SHARE, FIRST_STEPS = 0.6, 150  # that begin with it in runs of few steps
 DUAL_STEPS = (1200, 12_000)  # least and most steps of cross-entropy
 DUAL_WORK = 400_000  # steps times rows: few rows need many steps, and those are cheap
 BATCH = 1024
@@ -178,7 +179,9 @@ class KernelRidge(Objective):
         if max_iter is None:
             warm, direct = SOLVE_STEPS, min(most, max(least, DUAL_WORK // m))
         else:
-            warm = min(SOLVE_STEPS, max_iter // 4)
+            # A few steps of cross-entropy undo more than they gain: the first steps solve labels.
+            first = min(round(FIRST_SHARE * max_iter), FIRST_STEPS)
+            warm = min(SOLVE_STEPS, max(first, max_iter // 4))
             direct = max_iter - warm
         small = self._context.batch_size or BATCH
         return [

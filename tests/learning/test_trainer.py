@@ -360,7 +360,9 @@ def test_report_is_called_at_each_look():
     seen = []
     options = TrainingOptions(max_iter=60, report=seen.append)
     result = run(MeanMatching(), toy_problem(), torch.arange(9), options=options)
-    assert [s["step"] for s in seen] == [0, 20, 40, 60] == [c.step for c in result.checks]
+    assert [look.step for look in seen] == [0, 20, 40, 60] == [c.step for c in result.checks]
+    assert [look.score for look in seen] == [max(c.scores.values()) for c in result.checks]
+    assert {(look.part, look.n_steps) for look in seen} == {("", 60)}
 
 
 def folds(objective, data, start, n_parts=3, **changes):
