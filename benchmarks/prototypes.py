@@ -128,10 +128,10 @@ def summary(cells: Cells, name: str, budget: int, kind: str, seeds: int) -> list
     own = (
         ""
         if np.isnan(found[:, 1]).any()
-        else "{:.4f} +- {:.4f}".format(*mean_and_error(found[:, 1]))
+        else "{:.4f} ± {:.4f}".format(*mean_and_error(found[:, 1]))
     )
     return [
-        "{:.4f} +- {:.4f}".format(*mean_and_error(found[:, 0])),
+        "{:.4f} ± {:.4f}".format(*mean_and_error(found[:, 0])),
         f"{(found[:, 0] / full).mean():.3f}",
         own,
         f"{found[:, 2].mean():.1f}",
