@@ -1,8 +1,8 @@
-"""Picture of the start page: the score of 200 rows beside that of all rows, from a record.
+"""Picture of the start page: the score of boosting against its number of rows, from a record.
 
     python benchmarks/figure_rows.py
 
-reads ``results/learning.json`` and writes ``docs/_static/rows.png``. Nothing is measured here.
+reads ``results/budgets.json`` and writes ``docs/_static/rows.png``. Nothing is measured here.
 """
 
 from __future__ import annotations
@@ -17,71 +17,65 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # the backend is chosen first
 
 HERE = Path(__file__).parent
-NAMES = {
-    "california_housing": "California housing",
-    "friedman": "Friedman",
-    "letter": "letter recognition",
-    "digits": "digits",
-    "noisy": "noise columns",
-    "categories": "mixed columns",
+LINES = {  # column of the record -> label, colour, points of the label above the end of the line
+    "all rows": ("all rows", "#1f4e79", 6),
+    "AutoDistiller": ("AutoDistiller", "#d95f02", 10),
+    "class-balanced uniform rows": ("uniform, equal classes", "#7b6fb0", 2),
+    "uniform rows": ("uniform rows", "#6b7078", -6),
 }
-KINDS = {
-    "uniform, solved labels": ("200 uniform rows", "#8a8f98", "o"),
-    "learnt": ("200 learnt rows", "#d95f02", "D"),
-}
+ERROR = "difference to uniform rows"
+Points = list[tuple[int, float, float]]  # rows, score, standard error
 
 
-def points(record: dict) -> dict[str, dict[str, tuple[float, float]]]:
-    """Table -> kind of rows -> mean and standard error of the score, budget 200."""
-    found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in NAMES}
-    for table, m, how, _, score, *_ in record["rows"]:
-        if table in found and m == 200:
-            kind = "all rows" if how.startswith("kernel ridge") else how
-            found[table][kind] = tuple(score)
+def points(record: dict) -> dict[str, dict[str, Points]]:
+    """Group of tables -> column -> points; the lines of single tables are left out."""
+    found: dict[str, dict[str, Points]] = {}
+    for row in record["rows"]:
+        cell = dict(zip(record["header"], row, strict=True))
+        if " tables: " not in cell["tables"]:
+            continue
+        group = found.setdefault(cell["tables"], {name: [] for name in LINES})
+        for name in LINES:
+            error = cell[ERROR][1] if name == "AutoDistiller" else 0.0
+            if cell[name] != "":
+                group[name].append((cell["rows"], cell[name], error))
     return found
 
 
 def draw(record: dict) -> plt.Figure:
-    """One line a table: uniform rows, learnt rows, all rows."""
-    figure, axis = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
-    for place, (table, scores) in enumerate(reversed(points(record).items())):
-        every, learnt = scores["all rows"][0], scores["learnt"][0]
-        least = min(value for kind, (value, _) in scores.items() if kind in KINDS)
-        axis.plot([least, max(every, learnt)], [place, place], color="#d8dbe0", lw=2, zorder=1)
-        axis.plot(every, place, "|", color="#1f4e79", ms=18, mew=3, zorder=2)
-        for kind, (_, colour, mark) in KINDS.items():
-            mean, error = scores[kind]
-            axis.errorbar(mean, place, xerr=error, fmt=mark, color=colour, ms=7, zorder=3)
-        axis.text(
-            -0.01,
-            place,
-            NAMES[table],
-            transform=axis.get_yaxis_transform(),
-            ha="right",
-            va="center",
-        )
-    top = len(NAMES) - 1
-    last = points(record)["letter"], top - list(NAMES).index("letter")
-    for kind, (label, colour, _) in KINDS.items():
-        axis.annotate(
-            label,
-            (last[0][kind][0], last[1] + 0.22),
-            ha="center",
-            va="bottom",
-            color=colour,
-            fontsize=9,
-        )
-    axis.annotate(
-        "all rows",
-        (points(record)["california_housing"]["all rows"][0] + 0.012, top + 0.18),
-        color="#1f4e79",
-        fontsize=9,
-        va="bottom",
+    """One panel for classes, one for numbers; labels stand at the lines."""
+    groups = points(record)
+    figure, axes = plt.subplots(
+        1, len(groups), figsize=(4.4 * len(groups), 3.9), layout="constrained"
     )
-    axis.set_yticks([])
-    axis.set_ylim(-0.6, top + 0.8)
-    axis.set_xlabel("score on test rows (accuracy, or R² for numbers), kernel ridge regression")
-    axis.spines[["left", "right", "top"]].set_visible(False)
+    for axis, (title, group) in zip(axes, groups.items(), strict=True):
+        for name, (label, colour, above) in LINES.items():
+            if not group[name]:
+                continue
+            rows, scores, errors = zip(*group[name], strict=True)
+            if name == "all rows":
+                axis.axhline(scores[0], color=colour, lw=2)
+            else:
+                bars = errors if any(errors) else None
+                axis.errorbar(rows, scores, yerr=bars, fmt="o-", color=colour, ms=5, elinewidth=1)
+            axis.annotate(
+                label,
+                (rows[-1], scores[-1]),
+                (9, above),
+                textcoords="offset points",
+                color=colour,
+                va="center",
+                fontsize=9,
+            )
+        number, _, rest = title.partition(" tables: ")
+        score, _, kind = rest.partition(", ")
+        axis.set(
+            xscale="log", title=f"{number} tables of {kind}", xlabel="rows trained on", ylabel=score
+        )
+        axis.set_xticks(rows, [f"{m:,}" for m in rows])
+        axis.minorticks_off()
+        axis.set_xlim(rows[0] * 0.85, rows[-1] * 4.4)
+        axis.spines[["right", "top"]].set_visible(False)
     return figure
 
 
@@ -89,7 +83,7 @@ def main() -> None:
     made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     made.add_argument("--out", type=Path, default=HERE.parent / "docs" / "_static" / "rows.png")
     out = made.parse_args().out
-    record = json.loads((HERE / "results" / "learning.json").read_text(encoding="utf-8"))
+    record = json.loads((HERE / "results" / "budgets.json").read_text(encoding="utf-8"))
     draw(record).savefig(out, dpi=150)
 
 

@@ -80,6 +80,9 @@ html_logo = html_favicon = "_static/logo.svg"
 html_theme_options = {
     "logo": {"text": "skdistill", "alt_text": "skdistill: start page"},
     "navigation_with_keys": False,
+    "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
+    "switcher": {"json_url": "_static/versions.json", "version_match": version},
+    "show_version_warning_banner": True,
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
     "header_links_before_dropdown": 6,

@@ -6,6 +6,7 @@ hand. Options:
 
 - ``:picture:`` adds the script's picture; its value is the picture's description;
 - ``:stack: NAME`` turns columns "A: b", "A: c" into a column NAME of value A, and columns b and c;
+- ``:split:`` makes a table of its own of each value of the first column, without empty columns;
 - ``:best: b, -c`` prints the largest b (the smallest c) of each group of rows in bold.
 
 A mean is printed to the digits that its standard error leaves. A difference that exceeds two of its
@@ -17,12 +18,13 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
-from record_cells import best, figure, flat, is_number, stack, text, verdict
+from record_cells import best, figure, flat, is_number, split, stack, text, verdict
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
@@ -39,6 +41,7 @@ class Benchmark(SphinxDirective):
     option_spec = {
         "picture": directives.unchanged_required,
         "stack": directives.unchanged_required,
+        "split": directives.flag,
         "best": directives.unchanged_required,
     }
 
@@ -53,8 +56,9 @@ class Benchmark(SphinxDirective):
         header, rows = record["header"], record["rows"]
         if "stack" in self.options:
             header, rows = stack(header, rows, self.options["stack"])
-        bold = best(header, rows, self.options.get("best", ""))
-        table = as_table(header, rows, bold)
+        parts = split(header, rows) if "split" in self.options else [("", header, rows)]
+        wanted = self.options.get("best", "")
+        tables = [as_table(*part, best(*part[1:], wanted)) for part in parts]
         note = self.parse_text_to_nodes(StringList([origin(record)], source=str(path)))
         note[0]["classes"].append("benchmark-origin")
         note[0] += [nodes.Text(" "), self.download(name, record)]
@@ -64,7 +68,7 @@ class Benchmark(SphinxDirective):
             uri = f"{depth}../benchmarks/results/{name}.png"
             text = [f".. image:: {uri}", f"   :alt: {self.options['picture']}"]
             picture = self.parse_text_to_nodes(StringList(text, source=str(path)))
-        return [table, *note, *picture]
+        return [*tables, *note, *picture]
 
     def download(self, name: str, record: dict) -> nodes.Node:
         """Link to the record as a csv file, means and errors in columns of their own."""
@@ -79,7 +83,9 @@ class Benchmark(SphinxDirective):
         return link
 
 
-def as_table(header: list[str], rows: list[list], bold: set[tuple[int, int]]) -> nodes.table:
+def as_table(
+    caption: str, header: list[str], rows: list[list], bold: set[tuple[int, int]]
+) -> nodes.table:
     """Nodes of a table; cells in `bold` (row, column) are the best of their group."""
     groups = [len(list(rows_)) for _, rows_ in itertools.groupby(row[0] for row in rows)]
     captions = len(header) > 3 and len(rows) >= CAPTIONS * len(groups)
@@ -100,12 +106,14 @@ def as_table(header: list[str], rows: list[list], bold: set[tuple[int, int]]) ->
         for k, value in list(enumerate(row))[start:]:
             repeated = k == 0 and value == last
             classes = ["number"] if numeric[k] else []
+            classes += ["words"] if numeric[k] and re.search("[a-z]{3}", text(value)) else []
             classes += verdict(header[k], value)
             line += entry("" if repeated else text(value), classes, (place, k) in bold)
         last = row[0]
         body += line
     group += [head, body]
-    return nodes.table("", group, classes=["benchmark"])
+    title = [nodes.title("", caption)] if caption else []
+    return nodes.table("", *title, group, classes=["benchmark"])
 
 
 def entry(content: str, classes: list[str], strong: bool = False) -> nodes.entry:

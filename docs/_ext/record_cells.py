@@ -32,6 +32,17 @@ def stack(header: list[str], rows: list[list], name: str) -> tuple[list[str], li
     return [*header[:first], name, *inner, *header[last:]], stacked
 
 
+def split(header: list[str], rows: list[list]) -> list[tuple[str, list[str], list[list]]]:
+    """Name, header and rows of each part: rows of one first cell, columns that are not empty."""
+    parts = []
+    for name, group in itertools.groupby(rows, key=lambda row: row[0]):
+        members = list(group)
+        kept = [k for k in range(1, len(header)) if any(row[k] != "" for row in members)]
+        inner = [[row[k] for k in kept] for row in members]
+        parts.append((str(name), [header[k] for k in kept], inner))
+    return parts
+
+
 def text(value) -> str:
     """Text of one cell; a pair is a mean and its standard error."""
     if isinstance(value, list):

@@ -260,8 +260,8 @@ def footnote(estimator: str, n_test: int, n_train: int, *, own: bool = False) ->
         One line or more to print.
     """
     lines = [
-        f"Scores on {n_test:,} test rows, seconds on one thread; uniform rows: mean and standard"
-        " deviation of 5 draws."
+        f"Scores on {n_test:,} test rows, seconds on one thread.",
+        "Uniform rows: mean and standard deviation of 5 draws.",
     ]
     if estimator == "knn":
         lines.append("knn takes no weights and was trained without them (use_weights=False).")
