@@ -1,5 +1,8 @@
 """Data larger than memory: quality of streamed coresets, memory and time of one pass.
 
+Files: the command line on a csv and a parquet file of the same table, with its own reader alone as
+the floor.
+
 Quality: a mixture of 50 Gaussians of geometric sizes for the k-means loss, and a heavy-tailed
 regression for the kernel ridge loss, are read in chunks, in several orders, and as a whole. Memory
 and time: rows in a file mapped into memory, each measurement in a process of its own. Seconds are
@@ -230,13 +233,80 @@ def one_pass(args) -> list[list]:
     return rows
 
 
+# Files on the command line ------------------------------------------------------------------------
+
+START = """
+import json, sys, time
+from pathlib import Path
+import numpy as np, torch, sklearn.linear_model
+from skdistill import SensitivityCoreset
+from skdistill.cli import main
+from skdistill.cli.stream import _Parts
+SensitivityCoreset(5, random_state=0).fit(np.random.default_rng(0).normal(size=(100, 3)))
+path = Path(sys.argv[1])
+began, clock = time.process_time(), time.perf_counter()
+{work}
+cpu, wall = time.process_time() - began, time.perf_counter() - clock
+lines = open("/proc/self/status").read().splitlines()
+peak = int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+print(json.dumps([cpu, wall, peak]))
+"""
+PASS = "for frame in _Parts(path, path.suffix, 'auto').frames(quiet=True): pass"
+REDUCE = """
+out = str(path.with_name("small" + path.suffix))
+main([str(path), "--target", "target", "-n", "1000", "-o", out, "--stream"])
+"""
+
+
+def write_table(folder: Path, n: int) -> list[Path]:
+    """Write the same 20 columns, numbers, a category and two classes, as csv and as parquet."""
+    import pyarrow as pa
+    import pyarrow.csv as csv
+    import pyarrow.parquet as pq
+
+    rng, written = np.random.default_rng(0), None
+    paths = [folder / "table.csv", folder / "table.parquet"]
+    with open(paths[0], "wb") as text:
+        for start in range(0, n, 250_000):
+            size = min(250_000, n - start)
+            X = rng.normal(size=(size, 17)).round(4)
+            columns = {f"x{j}": X[:, j] for j in range(17)}
+            columns["shop"] = rng.choice(list("abcdefgh"), size)
+            columns["count"] = rng.integers(0, 1000, size)
+            columns["target"] = np.where(X[:, 0] + rng.normal(size=size) > 1, "yes", "no")
+            table = pa.Table.from_pydict(columns)
+            csv.write_csv(table, text, csv.WriteOptions(include_header=start == 0))
+            written = written or pq.ParquetWriter(paths[1], table.schema)
+            written.write_table(table)
+    written.close()
+    return paths
+
+
+def files(args) -> list[list]:
+    """Memory and time of the command line, imports left out of the time but not of the memory."""
+    rows = []
+    with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
+        for path in write_table(Path(folder), args.n_files):
+            for name, work in {"reading alone": PASS, "reduced to 1,000 rows": REDUCE}.items():
+                found = []
+                for _ in range(args.seeds):
+                    command = [sys.executable, "-c", START.format(work=work), str(path)]
+                    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                    found.append(json.loads(done.stdout.splitlines()[-1]))
+                cpu, wall, peak = np.array(found).T
+                size = f"{path.suffix[1:]}, {path.stat().st_size / 2**20:.0f} MiB"
+                rows.append([size, name, np.median(cpu), np.median(wall), round(peak.max())])
+    return rows
+
+
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("-n", type=int, default=100_000, help="rows for k-means")
     options.add_argument("--n-ridge", type=int, default=2000, help="rows for kernel ridge")
     options.add_argument("--rows", type=int, nargs="*", default=[10**6, 10**7])
     options.add_argument("--scratch", type=Path, help="folder for the file of rows")
-    options.add_argument("--only", choices=("kmeans", "ridge", "memory"))
+    options.add_argument("--n-files", type=int, default=2 * 10**6, help="rows of the files")
+    options.add_argument("--only", choices=("kmeans", "ridge", "memory", "files"))
     args = options.parse_args()
     if args.only in (None, "kmeans"):
         rows = quality(lambda seed: kmeans_figures(args.n, 2000, seed), args.seeds)
@@ -246,6 +316,9 @@ def main() -> None:
         header = ["rows", "work", "CPU s", "wall s", "of the floor", "GB / CPU s"]
         header += ["GFLOP / CPU s", "MiB above the start"]
         save("streams_memory", args.out, header, one_pass(args), vars(args))
+    if args.only in (None, "files"):
+        header = ["file", "work", "CPU s", "wall s", "MiB in all"]
+        save("streams_files", args.out, header, files(args), vars(args))
     if args.only in (None, "ridge"):
         # Small blocks, so that few rows pass through several reductions.
         streams.PARTIAL_ROWS, merge_reduce.LEAST_SUMMARY = 1, 1

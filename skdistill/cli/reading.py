@@ -108,7 +108,7 @@ def read_table(
         raise InputError(f"{source!r} has no column besides the target {table.target!r}")
     check_target_values(table)
     if table.weight is not None:
-        _check_weights(table)
+        check_weights(table)
     return table
 
 
@@ -134,13 +134,14 @@ def _read_standard_input(
     return table
 
 
-def _check_weights(table: Table) -> None:
-    """Refuse weights that are no numbers, negative or all zero."""
+def check_weights(table: Table, *, whole: bool = True) -> None:
+    """Refuse weights that are no numbers, negative or, in a whole table, all zero."""
     values = np.asarray(table.weight)
     right = values.dtype.kind in "fiub" and values.shape == table.y.shape
     if right:
         values = values.astype(np.float64)
-        right = bool(np.isfinite(values).all() and values.min() >= 0 and values.max() > 0)
+        right = bool(np.isfinite(values).all() and values.min() >= 0)
+        right = right and (values.max() > 0 or not whole)
     if not right:
         raise InputError(
             f"the weights in {table.weight_name!r} must be a number of at least 0 in each row;"
@@ -318,8 +319,8 @@ def _table_of_frame(
     apart = [] if weight is None else [weight]
     target, note = choose_target(path, columns, target, drop, apart)
     numbers = [name for name in columns if name not in (target, weight, *drop)]
-    numbers = [name for name in numbers if _are_row_numbers(frame[name])]
-    notes += [f"the column {name!r} names the rows and is no feature" for name in numbers]
+    numbers = [name for name in numbers if are_row_numbers(frame[name])]
+    notes += [row_numbers_told(name) for name in numbers]
     X = frame.drop(columns=[target, *apart, *drop, *numbers])
     return Table(
         str(path),
@@ -337,7 +338,12 @@ def _table_of_frame(
     )
 
 
-def _are_row_numbers(column: Any) -> bool:
+def row_numbers_told(name: str) -> str:
+    """Say that a column is no feature."""
+    return f"the column {name!r} names the rows and is no feature"
+
+
+def are_row_numbers(column: Any) -> bool:
     """Whether a column names or counts the rows, by its name and its values.
 
     A first column without a name is the index that `DataFrame.to_csv` and R write; one called "id"

@@ -12,23 +12,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from .._files import replacing
 from ..tables import TableEncoder
 from .features import fit_encoder
 from .methods import Wish, make_coreset
 from .reading import (
+    are_row_numbers,
     check_target_values,
+    check_weights,
     choose_target,
+    choose_weight,
     column_values,
     listed_columns,
     reading,
+    row_numbers_told,
 )
 from .table import TEXT_SEPARATORS, InputError, Table, import_pandas, import_pyarrow, suffix_of
 from .task import guess_task
 from .text_files import Form, batches_of, find_form, typed, unpacked
 from .writing import check_output
 
-PART_ROWS = 2**16
+PART_ROWS = 2**16  # of text, whose first part tells what each column is
+BATCH_ROWS = 2**15  # of parquet files, which tell it themselves
 BAR = 30  # characters
 
 
@@ -69,24 +76,35 @@ def run_stream(options: argparse.Namespace) -> None:
     first = next(parts.frames(quiet=True), None)
     if first is None or not len(first):
         raise InputError(f"{options.source!r} is empty: it has no rows")
-    options.drop = listed_columns(options.drop, list(first.columns))
-    target, note = choose_target(path, list(first.columns), options.target, options.drop)
+    columns = list(first.columns)
+    drop = listed_columns(options.drop, columns)
+    weight, notes = choose_weight(path, columns, options.target, drop, options.weight)
+    apart = [] if weight is None else [weight]
+    target, note = choose_target(path, columns, options.target, drop, apart)
     y = _target_of(first, target, options.source)
     task = guess_task(y) if options.task == "auto" else options.task
-    features = first.drop(columns=[target, *options.drop])
-    if not features.shape[1]:
+    others = [name for name in columns if name not in (target, *apart, *drop)]
+    numbers = [name for name in others if are_row_numbers(first[name])]
+    notes += [row_numbers_told(name) for name in numbers]
+    if len(numbers) == len(others):
         raise InputError(f"{options.source!r} has no column besides the target {target!r}")
-    encoder = TableEncoder()
-    fit_encoder(encoder, features)
+    fit_encoder(encoder := TableEncoder(), first[others].drop(columns=numbers))
     said = f" ({note})" if note else ""
     print(
         f"{options.source}: target {target}{said}, {task}; in the first rows {encoder.describe()}"
     )
-    wish = Wish(options.n_samples, task, options.seed, options.loss, preprocessor="auto")
+    for line in notes:
+        print(line)
+    encoder = TableEncoder(leave_out=(*drop, *numbers))  # which are written all the same
+    wish = Wish(options.n_samples, task, options.seed, options.loss, preprocessor=encoder)
     coreset = make_coreset(wish)
     began = time.perf_counter()
     chunks = (
-        (frame.drop(columns=target), _target_of(frame, target, options.source))
+        (
+            frame.drop(columns=[target, *apart]),
+            _target_of(frame, target, options.source),
+            None if weight is None else _weights_of(frame, weight, target, options.source),
+        )
         for frame in parts.frames()
     )
     try:
@@ -99,8 +117,9 @@ def run_stream(options: argparse.Namespace) -> None:
     ) as error:  # of columns that change their type on the way, too many classes
         raise InputError(str(error)) from error
     seconds = time.perf_counter() - began
-    frame = small.to_pandas(y_name=target, weight_name=_free("weight", first.columns))
-    frame = frame[[*first.columns, frame.columns[-1]]]
+    weight = weight or _free("weight", columns)
+    frame = small.to_pandas(y_name=target, weight_name=weight)
+    frame = frame[list(dict.fromkeys([*columns, weight]))]
     with replacing(options.output) as beside:
         if out == ".parquet":
             frame.to_parquet(beside, index=False)
@@ -108,7 +127,7 @@ def run_stream(options: argparse.Namespace) -> None:
             frame.to_csv(beside, sep=TEXT_SEPARATORS[out], index=False)
     print(
         f"wrote {options.output}: {len(small):,} rows for {coreset.n_samples_seen_:,}, weights in"
-        f" {frame.columns[-1]!r}, in {seconds:.1f} s"
+        f" {weight!r}, in {seconds:.1f} s"
     )
 
 
@@ -141,9 +160,10 @@ class _Parts:
     def _parquet(self) -> Iterator[tuple[Any, float]]:
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.path) as file:
+        # Columns are read as they are needed: to have them ready takes memory for a row group.
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
             n_rows, total = 0, max(1, file.metadata.num_rows)
-            for batch in file.iter_batches(batch_size=PART_ROWS):
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
                 n_rows += batch.num_rows
                 yield batch.to_pandas(), n_rows / total
 
@@ -167,6 +187,14 @@ def _target_of(frame: Any, target: str, source: str) -> Any:
     table = Table(source, frame, column_values(frame[target]), target)
     check_target_values(table)
     return table.y
+
+
+def _weights_of(frame: Any, weight: str, target: str, source: str) -> np.ndarray:
+    values = column_values(frame[weight])
+    table = Table(source, frame, np.zeros(len(frame)), target, weight=values, weight_name=weight)
+    check_weights(table, whole=False)
+    assert table.weight is not None
+    return table.weight
 
 
 def _free(name: str, taken: Any) -> str:

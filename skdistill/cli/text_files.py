@@ -25,6 +25,7 @@ from .table import TEXT_SEPARATORS, import_pyarrow
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 2**18  # bytes that the form of a file is told from
 HEADERS = ("auto", "first", "none")
+_FIRST_CELLS = 64  # that tell most columns of floats from integers
 _LEADING_ZERO = r"^\s*[-+]?0\d"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*")  # which Excel writes and reads
@@ -440,6 +441,7 @@ def _numbers(column: Any) -> Any:
         return None
     for kind in (pa.int64(), pa.float64()):
         try:
+            pc.cast(values.slice(0, _FIRST_CELLS), kind)  # a whole column that fails takes long
             return pc.cast(values, kind)
         except pa.ArrowInvalid:
             pass

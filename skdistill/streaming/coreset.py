@@ -17,6 +17,7 @@ from .._input.order import one_of_each_stretch
 from .._input.rows import check_two_dimensional
 from .._input.targets import encode_target, plain_target
 from ..data import DistilledData
+from ..tables import TableEncoder
 from . import state
 from .merge_reduce import (
     FINAL,
@@ -252,12 +253,17 @@ class StreamingMixin:
 
     def _learn_columns(self, stream: Reading, part: DistilledData) -> None:
         """Fit the encoder of a stream to rows of its first block."""
-        if not isinstance(self.preprocessor, str) or stream.encoder is not None:
+        if not self._columns_are_learnt or stream.encoder is not None:
             return
         rng = np.random.RandomState(0)
         which = one_of_each_stretch(len(part), min(ENCODED_TO, len(part)), rng)
         stream.table = take(part, which).X
         stream.encoder = self._fitted_encoder(stream.table)
+
+    @property
+    def _columns_are_learnt(self) -> bool:
+        """Whether the features are those of "auto", which every later row has too."""
+        return isinstance(self.preprocessor, str | TableEncoder)
 
     def _fitted_encoder(self, table: Any) -> Any:
         return self._make_preprocessor().fit(table)  # type: ignore[attr-defined]

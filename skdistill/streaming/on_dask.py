@@ -67,7 +67,7 @@ def fit_dask(estimator: Any, X: Any, y: Any, sample_weight: Any, entropy: int) -
     summaries, scored_by = [], None
     for number, block in enumerate(blocks):
         summaries.append(summarise(plain, *block, number, entropy, scored_by))
-        if number == 0 and (estimator.loss in REFERENCE_LOSSES or estimator.preprocessor == "auto"):
+        if number == 0 and (estimator.loss in REFERENCE_LOSSES or estimator._columns_are_learnt):
             scored_by = dask.delayed(_scored_by)(summaries[0])
     level = 0
     while len(summaries) > UNION:

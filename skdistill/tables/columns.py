@@ -129,7 +129,7 @@ def import_skrub(purpose: str) -> Any:
 
 @dataclass
 class Column:
-    """What a column is; `fit` learns from the training rows, `features` gives (n, k) numbers."""
+    """What a column is; `fit` learns from the training rows, `features` gives (n, k) floats."""
 
     kind = ""
     names: list[str] = field(default_factory=list, init=False)
@@ -141,7 +141,7 @@ class Column:
         return self.features(series)
 
     def features(self, series: Any) -> np.ndarray:
-        """Features (n, k), float64, NaN where a number is missing."""
+        """Features (n, k), floats, NaN where a number is missing."""
         raise NotImplementedError
 
 
@@ -253,19 +253,21 @@ class Category(Column):
         return self.features(series)
 
     def features(self, series: Any) -> np.ndarray:
-        """One column a level; a level that is new counts as rare."""
+        """One column a level, in single precision; a level that is new counts as rare."""
         import pandas as pd
 
         series = self._comparable(series)
         codes = pd.Index(self.levels, dtype=object).get_indexer(series)
         missing = series.isna().to_numpy()
         codes[missing] = -1
-        columns = [codes[:, None] == np.arange(len(self.levels))]
+        found = np.zeros((len(series), len(self.names)), dtype=np.float32)
+        n_levels = len(self.levels)
+        found[:, :n_levels] = codes[:, None] == np.arange(n_levels)
         if self.has_rare:
-            columns.append(((codes < 0) & ~missing)[:, None])
+            found[:, n_levels] = (codes < 0) & ~missing
         if self.has_missing:
-            columns.append(missing[:, None])
-        return np.hstack(columns).astype(np.float64)
+            found[:, -1] = missing
+        return found
 
     @staticmethod
     def _comparable(series: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._input.frames import as_array_of_rows, is_frame, to_pandas
-from .columns import UnreadableColumnError, read_column
+from .columns import LeftOut, UnreadableColumnError, read_column
 
 NAMES_SHOWN = 8
 
@@ -47,6 +48,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     scale : bool, default=True
         Give numbers and dates mean 0 and deviation 1, in single precision.
 
+    leave_out : list of column names, default=()
+        Columns of a DataFrame that are no features.
+
     Attributes
     ----------
     columns_ : list of Column or None
@@ -59,8 +63,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Number of columns.
     """
 
-    def __init__(self, *, scale: bool = True) -> None:
+    def __init__(self, *, scale: bool = True, leave_out: Sequence[Any] = ()) -> None:
         self.scale = scale
+        self.leave_out = leave_out
 
     def fit(self, X: Any, y: Any = None) -> TableEncoder:
         """Learn the columns.
@@ -109,7 +114,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             self.columns_ = None
             self.fill_ = _medians(table)
             return _filled(table, self.fill_)
-        self.columns_, blocks = _fit_columns(table, self.names_)
+        self.columns_, blocks = _fit_columns(table, self.names_, self.leave_out)
         if not any(block.shape[1] for block in blocks):
             raise ValueError(
                 f"X has no column that makes a feature: {self.describe()}; leave the ids to the "
@@ -123,7 +128,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             deviation = block.std(0) if scaled else np.ones(block.shape[1])
             self.shift_.append(block.mean(0) if scaled else np.zeros(block.shape[1]))
             self.unit_.append(np.where(deviation > 1e-12 * np.abs(self.shift_[-1]), deviation, 1.0))
-        return self._joined(blocks)
+        return self._joined(blocks, len(table))
 
     def transform(self, X: Any) -> Any:
         """Encode rows.
@@ -148,19 +153,30 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             return _filled(_numbers_of(table), self.fill_)
         if not is_frame(table):
             table = _frame(table, names)
-        columns = enumerate(self.columns_)
-        blocks = [column.features(table.iloc[:, j]) for j, column in columns]
-        _refuse({}, _infinite(blocks, self.names_))
-        return self._joined([_filled(b, fill) for b, fill in zip(blocks, self.fill_, strict=True)])
+        infinite: list[Any] = []
+        columns = zip(self.columns_, self.fill_, strict=True)
 
-    def _joined(self, blocks: list[np.ndarray]) -> np.ndarray:
+        def blocks() -> Iterator[np.ndarray]:  # one by one: together they take twice the memory
+            for j, (column, fill) in enumerate(columns):
+                block = column.features(table.iloc[:, j])
+                infinite.extend(_infinite([block], [self.names_[j]]))
+                yield _filled(block, fill)
+
+        features = self._joined(blocks(), len(table))
+        _refuse({}, infinite)
+        return features
+
+    def _joined(self, blocks: Iterable[np.ndarray], n_rows: int) -> np.ndarray:
         """Scale the blocks of all columns into one array."""
-        widths = [block.shape[1] for block in blocks]
         dtype = np.float32 if self.scale else np.float64
-        features = np.empty((len(blocks[0]), sum(widths)), dtype=dtype)
-        stop = np.cumsum(widths)
+        stop = np.cumsum([len(shift) for shift in self.shift_])
+        features = np.empty((n_rows, stop[-1]), dtype=dtype)
         for j, block in enumerate(blocks):
-            features[:, stop[j] - widths[j] : stop[j]] = (block - self.shift_[j]) / self.unit_[j]
+            shift, unit = self.shift_[j], self.unit_[j]
+            if shift.any() or (unit != 1).any():
+                with np.errstate(invalid="ignore"):  # infinity is told once all columns are known
+                    block = (block - shift) / unit
+            features[:, stop[j] - len(shift) : stop[j]] = block
         return features
 
     def inverse_scale(self, features: np.ndarray) -> np.ndarray:
@@ -299,13 +315,16 @@ def _numbers_of(table: Any) -> Any:
     return table
 
 
-def _fit_columns(table: Any, names: list[Any]) -> tuple[list[Any], list[np.ndarray]]:
+def _fit_columns(
+    table: Any, names: list[Any], leave_out: Sequence[Any]
+) -> tuple[list[Any], list[np.ndarray]]:
     """Read and encode every column, and name all that cannot be at once."""
     columns, blocks, unreadable = [], [], {}
     for j, name in enumerate(names):
         series = table.iloc[:, j]
         try:
-            columns.append(read_column(series))
+            left_out = name in leave_out
+            columns.append(LeftOut("as asked for") if left_out else read_column(series))
             blocks.append(columns[-1].fit(series, str(name)))
         except UnreadableColumnError as error:
             unreadable[name] = str(error)

@@ -15,6 +15,7 @@ from skdistill.streaming import coreset as streams
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     monkeypatch.setattr(stream, "PART_ROWS", 50)
+    monkeypatch.setattr(stream, "BATCH_ROWS", 50)
     monkeypatch.setattr(streams, "CHUNK_ROWS", 100)
     monkeypatch.setattr("skdistill.streaming.merge_reduce.LEAST_SUMMARY", 40)
 
@@ -49,6 +50,41 @@ def test_text_stays_text(run, tmp_path):
     assert set(small["code"]) == {"a7", "007"}
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_weights_count_and_are_written_in_their_column(run, houses, tmp_path, named):
+    source, out = tmp_path / "houses.csv", tmp_path / "small.csv"
+    column = "repeats" if named else "sample_weight"
+    houses.insert(1, column, np.arange(240) % 4)
+    houses.to_csv(source, index=False)
+    option = ("--weight", column) if named else ()
+    told = run(source, "--target", "price", *option, "-n", 20, "-o", out, "--stream")
+    assert f"weights in '{column}'" in told
+    assert ("by its name (--weight none takes none)" in told) == (not named)
+    small = pd.read_csv(out)
+    assert small.columns.tolist() == houses.columns.tolist()
+    assert small[column].sum() == pytest.approx(houses[column].sum())
+    run(source, "--target", "price", "--weight", "none", "-n", 20, "-o", out, "--stream")
+    small = pd.read_csv(out)
+    assert small.columns.tolist() == [*houses.columns, "weight"]
+    assert small["weight"].sum() == pytest.approx(240)
+
+
+def test_columns_left_out_do_not_choose_rows_and_are_written(run, houses, tmp_path):
+    chosen = []
+    for number in range(2):
+        frame = houses.assign(noise=np.random.default_rng(number).normal(size=240) ** 9)
+        frame.insert(0, "id", np.arange(1, 241))
+        source, out = tmp_path / "houses.csv", tmp_path / "small.csv"
+        frame.to_csv(source, index=False)
+        drop = ("--target", "price", "--drop", "noise")
+        told = run(source, *drop, "-n", 20, "-o", out, "--stream")
+        assert "the column 'id' names the rows and is no feature" in told
+        small = pd.read_csv(out)
+        assert small.columns.tolist() == [*frame.columns, "weight"]
+        chosen.append(small["id"].tolist())
+    assert chosen[0] == chosen[1]
+
+
 def test_complaints(complaint, houses, tmp_path):
     source, out = tmp_path / "houses.csv", tmp_path / "small.csv"
     houses.to_csv(source, index=False)
@@ -58,9 +94,15 @@ def test_complaints(complaint, houses, tmp_path):
     wanted = ("--stream", "-n", 5, "-o", out)
     assert "has no column 'cost'" in complaint(source, "--target", "cost", *wanted)
     assert "must end in .csv" in complaint(source, "--stream", "-n", 5, "-o", tmp_path / "a.npz")
+    houses["w"] = -1.0
+    houses.to_csv(source, index=False)
+    assert "must be a number of at least 0" in complaint(source, "--weight", "w", *wanted)
+    assert "no column besides" in complaint(
+        source, "--drop", ",".join(houses.columns[:-1]), *wanted
+    )
     houses.loc[200, "price"] = np.nan
     houses.to_csv(source, index=False)
-    assert "missing or infinite in 1 of 40 rows" in complaint(source, *wanted)
+    assert "missing or infinite in 1 of 40 rows" in complaint(source, "--target", "price", *wanted)
     source.write_text("a,b\n")
     assert "has no rows" in complaint(source, *wanted)
     assert not out.exists()
