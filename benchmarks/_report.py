@@ -20,6 +20,7 @@ from sklearn.datasets import fetch_california_housing, fetch_openml, load_digits
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # the backend is chosen first
+from matplotlib.ticker import LogLocator, NullLocator
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -90,23 +91,44 @@ def as_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def bar_chart(
+def dot_chart(
     values: dict[str, dict[str, tuple[float, float]]], label: str, title: str, log: bool = False
 ) -> Any:
-    """Figure of grouped bars with error bars; `values` is group -> series -> (mean, error)."""
+    """Figure of a panel for each group, a named dot with its error for each series.
+
+    `values` is group -> series -> (mean, error). Names stand at the dots, so that no colour has to
+    be looked up.
+    """
+    columns = min(len(values), 3)
+    lines = -(-len(values) // columns)
     series = list(dict.fromkeys(name for group in values.values() for name in group))
-    figure, axis = plt.subplots(figsize=(max(8, 2 * len(values)), 4))
-    width = 0.85 / len(series)
-    for k, name in enumerate(series):
-        here = [(i, *group[name]) for i, group in enumerate(values.values()) if name in group]
-        place, mean, error = np.array(here).T
-        axis.bar(place + k * width, mean, width, yerr=error, label=name, color=plt.cm.tab20(k))
-    axis.set_xticks(np.arange(len(values)) + 0.4, values, fontsize=8)
-    axis.set_ylabel(label)
-    axis.set_title(title)
-    if log:
-        axis.set_yscale("log")
-    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    height = 0.7 + lines * (0.9 + 0.24 * len(series))
+    figure, axes = plt.subplots(
+        lines,
+        columns,
+        figsize=(9.5, height),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, (name, group) in zip(axes.flat, values.items(), strict=False):
+        places = [series.index(one) for one in group]
+        mean, error = np.array(list(group.values()), float).T
+        axis.errorbar(mean, places, xerr=error, fmt="o", color="#1f4e79", ms=5)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel(label)
+        axis.grid(axis="y", color="0.9")
+        if log:
+            axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_locator(NullLocator())
+    for axis in axes[:, 0]:
+        axis.set_yticks(range(len(series)), series)
+        axis.set_ylim(len(series) - 0.5, -0.5)
+    for axis in axes.flat[len(values) :]:
+        axis.set_visible(False)
+    figure.suptitle(title)
     return figure
 
 

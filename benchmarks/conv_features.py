@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from _report import bar_chart, mean_and_error, parser, save
+from _report import dot_chart, mean_and_error, parser, save
 from PIL import Image
 
 from skdistill import DatasetDistiller, DistilledClassifier
@@ -179,7 +179,7 @@ def record(found: dict, args) -> None:
         rows.append([name, m, len(lines), score, *times, *sizes])
         chart.setdefault(name, {})[f"{m} rows"] = score
     title = f"Rows of {args.rows}, by frozen convolutional features"
-    figure = bar_chart(chart, "test score (%)", title)
+    figure = dot_chart(chart, "test score (%)", title)
     file = "conv_features" if args.rows == "features" else "conv_features_pixels"
     save(file, args.out, HEADER, rows, vars(args), figure, script="conv_features")
 

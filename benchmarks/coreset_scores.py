@@ -9,7 +9,7 @@ heavy-tailed features; for classes of unequal size the score is balanced accurac
 from __future__ import annotations
 
 import numpy as np
-from _report import bar_chart, load_table, mean_and_error, parser, save
+from _report import dot_chart, load_table, mean_and_error, parser, save
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import balanced_accuracy_score, r2_score
@@ -127,7 +127,7 @@ def main() -> None:
     for table, name, score, _, _ in rows:
         values.setdefault(table, {})[name] = score
     title = f"Kernel ridge regression on {args.m} weighted rows"
-    save("coreset_scores", args.out, header, rows, vars(args), bar_chart(values, "score", title))
+    save("coreset_scores", args.out, header, rows, vars(args), dot_chart(values, "score", title))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
-from _report import bar_chart, load_table, mean_and_error, parser, save
+from _report import dot_chart, load_table, mean_and_error, parser, save
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 
@@ -113,7 +113,7 @@ def main() -> None:
     for table, n, name, error in rows:
         values.setdefault(f"{table}\nn = {n}", {})[name] = error
     title = f"Kernel ridge loss on {args.m} weighted rows, over adversarial functions"
-    figure = bar_chart(values, "worst relative error", title, log=True)
+    figure = dot_chart(values, "worst relative error", title, log=True)
     header = ["table", "rows", "drawn with", "worst error"]
     save("kernel_ridge_quality", args.out, header, rows, vars(args), figure)
 

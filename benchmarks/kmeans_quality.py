@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from _report import bar_chart, mean_and_error, parser, save
+from _report import dot_chart, mean_and_error, parser, save
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 from sklearn.metrics import pairwise_distances_argmin_min
 
@@ -144,7 +144,7 @@ def main() -> None:
     for name, key, _, worst, _ in rows:
         values.setdefault(name, {})[key.strip()] = worst
     title = f"K-means cost on {args.m} weighted rows of {args.n}, over 24 sets of centres"
-    figure = bar_chart(values, "worst relative error", title, log=True)
+    figure = dot_chart(values, "worst relative error", title, log=True)
     save("kmeans_quality", args.out, header, rows, vars(args), figure)
 
 

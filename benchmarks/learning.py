@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from _report import bar_chart, load_table, mean_and_error, parser, save
+from _report import dot_chart, load_table, mean_and_error, parser, save
 from _rivals import (
     LANDMARKS,
     Outcome,
@@ -109,7 +109,7 @@ def main() -> None:
             values.setdefault(case, {})[series] = cells[0]
             print(rows[-1], flush=True)
         # After every case: an interrupted run keeps what it has.
-        figure = bar_chart(values, "R² or accuracy", "Learnt and chosen rows, and all rows")
+        figure = dot_chart(values, "R² or accuracy", "Learnt and chosen rows, and all rows")
         header = ["table", "m", "how", "seeds", "score", "share", "fit CPU s", "predict CPU s"]
         save("learning", args.out, header, rows, vars(args), figure)
 

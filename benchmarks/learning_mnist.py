@@ -8,7 +8,7 @@ X_train, y_train, X_test, y_test; no choice is made on the test part.
 from __future__ import annotations
 
 import numpy as np
-from _report import bar_chart, mean_and_error, parser, save
+from _report import dot_chart, mean_and_error, parser, save
 from _rivals import Outcome, Table, solved_labels, timed
 from sklearn.metrics import accuracy_score
 
@@ -48,7 +48,7 @@ def main() -> None:
             columns = [[getattr(o, k) for o in outcomes] for k in ("score", "fit", "predict")]
             rows.append([m, name, len(outcomes), *(mean_and_error(c) for c in columns)])
             values.setdefault(f"m = {m}", {})[name] = rows[-1][3]
-    figure = bar_chart(values, "accuracy", "MNIST, raw pixels, RBF kernel ridge on m rows")
+    figure = dot_chart(values, "accuracy", "MNIST, raw pixels, RBF kernel ridge on m rows")
     header = ["rows m", "how", "seeds", "accuracy", "fit CPU s", "predict CPU s"]
     save("learning_mnist", args.out, header, rows, vars(args), figure)
 

@@ -8,7 +8,7 @@ standardised by the training part.
 from __future__ import annotations
 
 import numpy as np
-from _report import bar_chart, mean_and_error, parser, save
+from _report import dot_chart, mean_and_error, parser, save
 from learning import read, split
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -77,7 +77,7 @@ def main() -> None:
         values: dict = {}
         for name, how, label, found in records:
             values.setdefault(f"{name}\n{label}", {})[how] = (max(found[0], -0.5), found[1])
-        figure = bar_chart(
+        figure = dot_chart(
             values, "R² or accuracy (cut at -0.5)", f"Models trained on {args.m} rows"
         )
         header = ["table", "rows", "model", "score"]

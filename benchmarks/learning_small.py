@@ -8,7 +8,7 @@ on a fifth of these. Differences are paired by seed. Seconds are process CPU sec
 from __future__ import annotations
 
 import numpy as np
-from _report import bar_chart, mean_and_error, parser, save
+from _report import dot_chart, mean_and_error, parser, save
 from _rivals import Table, solved_labels
 from learning import learnt, read
 from sklearn.model_selection import train_test_split
@@ -56,7 +56,7 @@ def main() -> None:
                 values[f"{name}\n{m} of {n}"] = dict(zip(found, scores, strict=True))
                 print(rows[-1], flush=True)
         # After every table: an interrupted run keeps what it has.
-        figure = bar_chart(values, "R² or accuracy", "Rows learnt from few, and chosen from few")
+        figure = dot_chart(values, "R² or accuracy", "Rows learnt from few, and chosen from few")
         header = ["table", "n", "m", *found, "over k-means", "over uniform", "fit CPU s"]
         save("learning_small", args.out, header, rows, vars(args), figure)
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 from _cells import Cells, add_option
-from _report import bar_chart, mean_and_error, parser, save
+from _report import dot_chart, mean_and_error, parser, save
 from _tables import encode, plain_columns
 from scipy.optimize import brentq
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -185,9 +185,7 @@ def main() -> None:
             chart.setdefault(name, {})[way] = share
     header = ["model", "rows", "AUC", "% of the AUC on all rows", "average precision", "CPU s"]
     settings = {"seeds": args.seeds, "m": args.m, "training rows": TRAIN_ROWS}
-    figure = bar_chart(chart, "% of the AUC on all rows", f"{args.m} of {TRAIN_ROWS} rows")
-    for axis in figure.axes:
-        axis.set_ylim(bottom=min(v[0] for g in chart.values() for v in g.values()) - 2)
+    figure = dot_chart(chart, "% of the AUC on all rows", f"{args.m} of {TRAIN_ROWS} rows")
     save("rare_classes", args.out, header, rows, settings, figure)
 
 

@@ -21,7 +21,7 @@ from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
-from _report import bar_chart, parser, save
+from _report import dot_chart, parser, save
 from sklearn.cluster import kmeans_plusplus
 from sklearn.kernel_approximation import Nystroem
 from sklearn.metrics import pairwise_distances_argmin_min
@@ -133,7 +133,7 @@ def main() -> None:
     for case, what, taken, _, _ in rows:
         values.setdefault(case.split(",")[0], {})[what.strip()] = (taken, 0.0)
     save(
-        "speed", args.out, header, rows, vars(args), bar_chart(values, "seconds", "Time", log=True)
+        "speed", args.out, header, rows, vars(args), dot_chart(values, "seconds", "Time", log=True)
     )
 
 

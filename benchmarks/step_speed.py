@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from _report import bar_chart, parser, save
+from _report import dot_chart, parser, save
 
 from skdistill.batches.training_set import Batch
 from skdistill.objectives._ridge.heads import SquaredError
@@ -132,7 +132,7 @@ def main() -> None:
     header += ["autograd / by hand", "by hand / products", "GFLOP/s of the products"]
     settings = {"batch": BATCH, "features": FEATURES, "outputs": OUTPUTS, "budget": args.budget}
     settings["threads"] = torch.get_num_threads()
-    figure = bar_chart(values, "milliseconds", "A training step", log=True)
+    figure = dot_chart(values, "milliseconds", "A training step", log=True)
     save("step_speed", args.out, header, rows, settings, figure)
 
 

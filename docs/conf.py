@@ -57,6 +57,8 @@ exclude_patterns = [
     "**/*.rst.inc",
     "auto_examples/**/*.ipynb",
     "auto_examples/**/*.py.md5",
+    "**/sg_execution_times.rst",
+    "sg_execution_times.rst",
 ]
 default_role = "py:obj"
 nitpicky = False

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import skdistill
-from skdistill import _docs, features, networks, objectives
+from skdistill import _docs, evaluation, features, inspection, networks, objectives
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -241,6 +241,14 @@ def test_html_representations_link_to_a_page(kind, monkeypatch):
     for part in api.split(".. currentmodule::")[1:]:
         blocks[part.split("\n")[0].strip()] += part
     assert re.search(rf"^   {name}$", blocks[module], flags=re.MULTILINE)
+
+
+def test_reference_lists_every_public_name():
+    api = TEXTS["docs/api/index.rst"]
+    for room in (skdistill, evaluation, features, inspection, networks, objectives):
+        for name in room.__all__:
+            listed = re.search(rf"^   {name}$", api, flags=re.MULTILINE)
+            assert listed, f"{room.__name__}.{name}"
 
 
 def test_no_link_without_an_address():
