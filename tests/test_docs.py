@@ -248,7 +248,7 @@ def test_reference_lists_every_public_name():
     for room in (skdistill, evaluation, features, inspection, networks, objectives):
         for name in room.__all__:
             listed = re.search(rf"^   {name}$", api, flags=re.MULTILINE)
-            assert listed, f"{room.__name__}.{name}"
+            assert listed or not callable(getattr(room, name)), f"{room.__name__}.{name}"
 
 
 def test_no_link_without_an_address():
