@@ -94,10 +94,11 @@ class TrajectoryMatching(StudentTechnique):
         weights, network and training of the experts are the same uses the files it finds, whatever
         its seed, and trains only what is missing. None keeps experts in memory.
 
-    recompute : bool, default=True
+    recompute : bool or "auto", default="auto"
         Make each step of a student anew when the gradient goes back through it, instead of keeping
         its activations: memory for `syn_steps` copies of the parameters and the activations of one
-        step, for the time that the steps take twice. False keeps the activations of all steps.
+        step, for an eighth to a fifth more time. "auto" keeps the activations of as many steps as
+        fit into 1 GiB, on a GPU into half of its free memory. False keeps those of all steps.
 
     difficulty : None, "growing" or pair of int, default=None
         Which of the epochs before `max_start_epoch` students start from. None draws from all of
@@ -168,7 +169,7 @@ class TrajectoryMatching(StudentTechnique):
         lr_init: float = 0.01,
         learn_lr: bool = True,
         expert_folder: Any = None,
-        recompute: bool = True,
+        recompute: bool | str = "auto",
         difficulty: str | tuple[int, int] | None = None,
     ) -> None:
         self.network = network

@@ -64,10 +64,11 @@ class UnrolledTraining(StudentTechnique):
         Learn the students' step size (its logarithm, so that it stays positive). What training
         makes of `lr_init` is ``distiller.objective_.lr_init``.
 
-    recompute : bool, default=True
+    recompute : bool or "auto", default="auto"
         Make each step of the window anew when the gradient goes back through it, instead of keeping
         its activations: memory for `window` copies of the parameters and the activations of one
-        step, for the time that the steps take twice.
+        step, for an eighth to a fifth more time. "auto" keeps the activations of as many steps as
+        fit into 1 GiB, on a GPU into half of its free memory. False keeps those of all steps.
 
     See Also
     --------
@@ -112,7 +113,7 @@ class UnrolledTraining(StudentTechnique):
         batch_syn: int | None = None,
         lr_init: float = 0.01,
         learn_lr: bool = True,
-        recompute: bool = True,
+        recompute: bool | str = "auto",
     ) -> None:
         self.network = network
         self.augment = augment

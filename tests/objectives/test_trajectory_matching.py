@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import pickle
 from collections import Counter
 
@@ -25,6 +26,7 @@ from skdistill.networks import MLP, ConvNet, NetworkClassifier
 from skdistill.networks._training import Recipe
 from skdistill.objectives import Sample, TrainingSet, TrajectoryMatching
 from skdistill.objectives._networks import experts as experts_module
+from skdistill.objectives._networks import student_technique
 from skdistill.objectives._networks.experts import train_experts
 from skdistill.objectives._networks.students import (
     Plan,
@@ -154,10 +156,18 @@ def test_gradient_agrees_with_differences(name, recompute, augment):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_recomputation_gives_the_same_gradient(name):
-    kept, support = make(NETWORKS[name], recompute=False, augment="auto", batch_syn=4)
-    anew, _ = make(NETWORKS[name], augment="auto", batch_syn=4)
-    torch.testing.assert_close(gradients(anew, support), gradients(kept, support))
+def test_recomputation_gives_the_same_gradient(name, monkeypatch):
+    options = {"augment": "auto", "batch_syn": 4}
+    kept, support = make(NETWORKS[name], recompute=False, **options)
+    expected = gradients(kept, support)
+    anew, _ = make(NETWORKS[name], recompute=True, **options)
+    torch.testing.assert_close(gradients(anew, support), expected)
+    some, _ = make(NETWORKS[name], **options)
+    monkeypatch.setattr(student_technique, "KEPT", 1)  # the activations of the first step
+    torch.testing.assert_close(gradients(some, support), expected)
+    same_numbers(some)
+    loss = some.batch_loss(support, None, None)  # by autograd through all steps
+    torch.testing.assert_close(loss, expected[0])
 
 
 class Idle(nn.Module):
@@ -209,6 +219,27 @@ def test_activations_of_one_step_are_in_memory():
 
     assert peak(10, gradients_by_steps) < 1.05 * peak(1, gradients_by_steps)
     assert peak(10, with_graph) > 7 * peak(1, with_graph)
+
+
+def test_activations_are_kept_while_there_is_room():
+    architecture = MLP(32).make_architecture(24, None, 3)
+    start, target = (architecture.initial(1, generator(seed), F64) for seed in (0, 1))
+    rows = torch.randn(200, 24, generator=generator(2), dtype=F64)
+    plan = Plan(start, [(None, None)] * 10, RelativeDistance(start, target))
+    calls = []
+
+    def inner(params, rows, step):
+        calls.append(None)
+        return torch.log_softmax(architecture.outputs(params, rows)[0], 1)[:, 0].mean()
+
+    def count(budget):
+        calls.clear()
+        gradients_by_steps(inner, rows, torch.tensor(0.1), plan, budget)
+        return len(calls)
+
+    activations = 200 * 32 * 8  # bytes of what one layer makes
+    assert (count(0), count(1), count(math.inf)) == (20, 19, 10)
+    assert 11 < count(20 * activations) < 19
 
 
 def test_parameters_without_effect_stay():

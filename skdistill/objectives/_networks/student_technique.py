@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from ... import _torch as torch
+from ..._device import free_memory
 from ...batches.training_set import Batch
 from ...networks._architecture import Parameters
 from ...networks.augmentation import draw_seed
@@ -17,6 +18,7 @@ from ..context import Context, Stage
 from .network_technique import NetworkTechnique
 from .students import Plan, Step, gradients_by_steps, unrolled_loss
 
+KEPT, KEPT_SHARE = 2**30, 0.5  # bytes of activations on a CPU; of a GPU's free memory
 LOG_RATE = 0.4  # of learning_rate: the step of the logarithm of the step size
 
 
@@ -26,11 +28,16 @@ class StudentTechnique(NetworkTechnique):
     batch_syn: int | None
     lr_init: float
     learn_lr: bool
-    recompute: bool
+    recompute: bool | str
 
     def setup(self, context: Context) -> None:
         """Check what is common; see `Objective.setup`."""
         super().setup(context)
+        if not (isinstance(self.recompute, bool) or self.recompute == "auto"):
+            raise ValueError(
+                f"recompute={self.recompute!r} of {type(self).__name__} must be True, False or "
+                "'auto'."
+            )
         if context.n_outputs < 2:
             raise ValueError(
                 f"y has one class, but the networks of {type(self).__name__} learn to tell classes "
@@ -65,11 +72,13 @@ class StudentTechnique(NetworkTechnique):
         self, support: Support, batch: Any, weights: Any, names: list[str]
     ) -> tuple[Any, list[Any]]:
         """Loss and its gradients; see `Objective.gradients`."""
-        if not self.recompute:
-            return super().gradients(support, batch, weights, names)
         rate, inner = support["log_rate"].exp(), self._inner_loss(support.labels)
         plan = self._plan(support, batch, weights)
-        value, of_rows, of_rate = gradients_by_steps(inner, support.rows, rate, plan)
+        budget = 0 if self.recompute else math.inf
+        if self.recompute == "auto":
+            device = support.rows.device
+            budget = KEPT if device.type == "cpu" else KEPT_SHARE * free_memory(device)
+        value, of_rows, of_rate = gradients_by_steps(inner, support.rows, rate, plan, budget)
         found = {"rows": of_rows, "log_rate": rate * of_rate}
         return value, [found[name] for name in names]
 

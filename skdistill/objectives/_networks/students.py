@@ -26,6 +26,7 @@ so that steps can be made anew one by one, from their parameters alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,13 +128,18 @@ def unrolled_loss(inner: InnerLoss, rows: Any, rate: Any, plan: Plan) -> Any:
     return plan.goal(plan.named(params))
 
 
-def gradients_by_steps(inner: InnerLoss, rows: Any, rate: Any, plan: Plan) -> tuple[Any, Any, Any]:
+def gradients_by_steps(
+    inner: InnerLoss, rows: Any, rate: Any, plan: Plan, budget: float = 0
+) -> tuple[Any, Any, Any]:
     """Loss and its gradients, with the activations of one step at a time.
 
     Parameters
     ----------
     inner, rows, rate, plan
         See `unrolled_loss`.
+    budget : float
+        Bytes of activations that are kept beside: steps whose activations are there need not be
+        made anew.
 
     Returns
     -------
@@ -143,20 +149,26 @@ def gradients_by_steps(inner: InnerLoss, rows: Any, rate: Any, plan: Plan) -> tu
     """
     rate, rows = rate.detach(), rows.detach().requires_grad_()
     params, velocity = plan.first()
-    trail = []  # before each step
+    trail: list[tuple[Any, ...]] = []  # before each step; its leaves and gradients, if kept
+    held = _Held()
     for step in plan.steps:
-        trail.append((params, velocity if plan.momentum else []))
-        leaves, value = _at(plan, params, inner, rows.detach(), step)
+        kept = held.n_bytes < budget
+        with held if kept else nullcontext():
+            leaves, value = _at(plan, params, inner, rows if kept else rows.detach(), step)
+            g = _gradients(value, leaves, create_graph=kept)
+        trail.append((params, velocity if plan.momentum else [], (leaves, g) if kept else None))
         with torch.no_grad():
-            params, velocity = plan.moved(leaves, velocity, _gradients(value, leaves), rate)
+            params, velocity = plan.moved(leaves, velocity, g, rate)
     last = [p.requires_grad_() for p in params]
     value = plan.goal(plan.named(last))
     adjoint, late = list(_gradients(value, last)), [torch.zeros_like(p) for p in last]
     of_rows, of_rate = torch.zeros_like(rows, requires_grad=False), torch.zeros_like(rate)
     for step in reversed(plan.steps):
-        params, velocity = trail.pop()
-        leaves, of_step = _at(plan, params, inner, rows, step)
-        g = _gradients(of_step, leaves, create_graph=True)
+        params, velocity, made = trail.pop()
+        if made is None:
+            leaves, of_step = _at(plan, params, inner, rows, step)
+            made = leaves, _gradients(of_step, leaves, create_graph=True)
+        leaves, g = made
         kappa = [b - rate * a for a, b in zip(adjoint, late, strict=True)]
         h = sum((own * k).sum() for own, k in zip(g, kappa, strict=True))
         *back, back_rows = _gradients(h, [*leaves, rows])
@@ -170,6 +182,24 @@ def gradients_by_steps(inner: InnerLoss, rows: Any, rate: Any, plan: Plan) -> tu
             if plan.momentum:
                 late = [plan.momentum * k for k in kappa]
     return value.detach(), of_rows, of_rate
+
+
+class _Held:
+    """Context that counts the bytes of what graphs hold, each time a tensor is held."""
+
+    def __init__(self) -> None:
+        self.n_bytes = 0
+
+    def __enter__(self) -> None:
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._count, lambda tensor: tensor)
+        self._hooks.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._hooks.__exit__(*error)
+
+    def _count(self, tensor: Any) -> Any:
+        self.n_bytes += tensor.numel() * tensor.element_size()
+        return tensor
 
 
 def _at(
