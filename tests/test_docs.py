@@ -87,6 +87,13 @@ def test_scripts_that_pages_name_exist():
             assert (ROOT / script).exists(), f"{name} names {script}"
 
 
+@pytest.mark.parametrize("page", sorted((DOCS / "user_guide").glob("*.rst")), ids=lambda p: p.stem)
+def test_guide_pages_begin_with_what_to_type(page):
+    if page.stem != "index":
+        top = "\n".join(page.read_text(encoding="utf-8").splitlines()[:26])
+        assert re.search(r">>> |::\n|code-block|literalinclude|- ``fit\(", top)
+
+
 def test_gallery_has_its_sections():
     conf = (DOCS / "conf.py").read_text(encoding="utf-8")
     sections = {path.parent.name for path in (ROOT / "examples").glob("*/README.rst")}

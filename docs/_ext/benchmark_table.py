@@ -66,7 +66,7 @@ class Benchmark(SphinxDirective):
         if "picture" in self.options:
             depth = "../" * self.env.docname.count("/")
             uri = f"{depth}../benchmarks/results/{name}.png"
-            text = [f".. image:: {uri}", f"   :alt: {self.options['picture']}"]
+            text = [f".. image:: {uri}", f"   :alt: {self.options['picture']}", "   :width: 100%"]
             picture = self.parse_text_to_nodes(StringList(text, source=str(path)))
         return [*tables, *note, *picture]
 
