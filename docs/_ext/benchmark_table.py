@@ -106,7 +106,7 @@ def as_table(
         for k, value in list(enumerate(row))[start:]:
             repeated = k == 0 and value == last
             classes = ["number"] if numeric[k] else []
-            classes += ["words"] if numeric[k] and re.search("[a-z]{3}", text(value)) else []
+            classes += ["words"] if numeric[k] and re.search("[a-z], ", text(value)) else []
             classes += verdict(header[k], value)
             line += entry("" if repeated else text(value), classes, (place, k) in bold)
         last = row[0]
