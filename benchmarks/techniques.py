@@ -14,7 +14,9 @@ With `--cells` every score is appended to a file, and a run that was broken off 
 `--size cpu` needs minutes a problem; `--size gpu` has published widths and steps, and wants an
 accelerator: python benchmarks/techniques.py --size gpu --cells techniques_gpu.jsonl
 Published steps take hours a run: `--steps 500` makes at most so many, with fewer experts, and
-`--minutes 9` begins no other run after that time. Experts are kept in files beside `--cells`.
+`--minutes 9` begins no other run after that time. `--plain` leaves out the comparison of starts and
+batches. A run of some techniques is a record of its own, with their names. Experts are kept in
+files beside `--cells`.
 CIFAR-10 is read from cifar10.npz (keys as in mnist.npz, images as rows, channels first), else from
 JPEG copies in cifar10_jpeg.npz, which lose some quality, else by torchvision.
 """
@@ -365,7 +367,8 @@ def run(problems: dict[tuple[str, int], Setting], args, cells: Cells) -> None:
     """
     rounds = [[(NONE, start, "none") for start in PLAIN]]
     rounds += [[(t, *COMBINATIONS[0]) for t in args.techniques]]
-    rounds += [[(t, *c) for t in args.techniques for c in COMBINATIONS[1:]]]
+    if not args.plain:
+        rounds += [[(t, *c) for t in args.techniques for c in COMBINATIONS[1:]]]
     found, began = {}, time.perf_counter()
     for wanted, problem, seed in product(rounds, problems, range(args.seeds)):
         data, m = problem
@@ -414,7 +417,8 @@ def summary(done: dict, problems, seeds: int) -> list[list]:
         found = [done.get((*key, seed)) for seed in range(seeds)]
         return None if None in found else np.array([pair[which] for pair in found])
 
-    rows = []
+    rows: list[list] = []
+    empty = [""] * (len(COMBINATIONS) - 1)
     for data, m in problems:
         group = f"{data}, {m} a class"
         random = column(data, m, NONE, "uniform", "none")
@@ -424,7 +428,7 @@ def summary(done: dict, problems, seeds: int) -> list[list]:
             plain = column(data, m, NONE, start, "none")
             if plain is not None:
                 gain = mean_and_error(100 * (plain - random))
-                rows.append([group, name, cell(plain, None), *[""] * 5, gain, ""])
+                rows.append([group, name, cell(plain, None), *empty, gain, ""])
         gains: dict[tuple[str, str], list[float]] = {}
         for technique in [t + own for t in TECHNIQUES for own in ("", OWN)]:
             first = column(data, m, technique, "uniform", "uniform")
@@ -488,6 +492,7 @@ def main() -> None:
     options.set_defaults(seeds=3)
     options.add_argument("--size", choices=list(PROBLEMS), default="cpu")
     options.add_argument("--techniques", nargs="+", default=list(TECHNIQUES), choices=TECHNIQUES)
+    options.add_argument("--plain", action="store_true", help="uniform starts and batches only")
     options.add_argument("--problems", nargs="+", help="of those of the size, such as mnist-1")
     options.add_argument("--part", choices=["test", "validation"], default="test")
     add_option(options)
@@ -512,6 +517,7 @@ def main() -> None:
     header = ["data", "technique", *(f"{s.replace('_', ' ')}: {b}" for s, b in COMBINATIONS)]
     header += ["over random rows", "s" if torch.cuda.is_available() else "CPU s"]
     table = summary(cells, problems, args.seeds)
+    filled = [i for i in range(len(header)) if any(row[i] != "" for row in table)]
     found = [p for p in problems if any(row[0] == f"{p[0]}, {p[1]} a class" for row in table)]
     settings: dict[str, Any] = {"size": args.size, "seeds": args.seeds, "part": args.part}
     for problem in found:
@@ -522,10 +528,13 @@ def main() -> None:
     if any(data == "cifar10" for data, _ in found) and not (args.data / "cifar10.npz").exists():
         settings["cifar10"] = "JPEG copies" if (args.data / JPEG).exists() else "original"
     name = "techniques" if args.size == "cpu" else f"techniques_{args.size}"
+    if args.techniques != list(TECHNIQUES):
+        name += "_" + "_".join(t.lower().replace("-", "_") for t in args.techniques)
     gains = {row[0] for row in table if row[1] == "mean gain"}
     compared = [p for p in found if f"{p[0]}, {p[1]} a class" in gains]
     figure = picture(cells, compared, args.seeds) if compared else None
-    save(name, args.out, header, table, settings, figure)
+    header, table = [header[i] for i in filled], [[row[i] for i in filled] for row in table]
+    save(name, args.out, header, table, settings, figure, "techniques")
 
 
 if __name__ == "__main__":
