@@ -230,7 +230,7 @@ def _run_blocks(
         try:
             work(start, stop)
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error) or stop - start == 1:
+            if not is_out_of_memory(error) or stop - start == 1:
                 raise
         else:
             start = stop
@@ -247,7 +247,8 @@ def _run_blocks(
     return block
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether NumPy, PyTorch or CUDA says with this error that memory has run out."""
     return (
         isinstance(error, (MemoryError, torch.OutOfMemoryError))
         or "not enough memory" in str(error)

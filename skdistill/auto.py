@@ -19,6 +19,7 @@ from ._input.rows import Rows, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input
 from .data import DistilledData
 from .distiller import DatasetDistiller
+from .learning.stream_pool import larger_than_memory, random_pool, rows_of_pool
 from .selection.candidates import Given, default_candidates
 from .selection.contest import ENOUGH_HELD_OUT, Entry, hold_contest, make_entries
 from .selection.judge import Judge, panel
@@ -250,8 +251,9 @@ callable, default="rbf"
 
         Parameters
         ----------
-        X : array-like, CSR matrix or DataFrame of shape (n_samples, n_features)
-            Training data.
+        X : array-like, CSR matrix or DataFrame of shape (n_samples, n_features), or a source
+            Training data. Data larger than memory, as in :meth:`SensitivityCoreset.fit`, are read
+            once; the rows are chosen from a random pool of 50,000 of them.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target.
@@ -273,6 +275,11 @@ callable, default="rbf"
         self._check_candidates()
         self.device_ = str(resolve_device(self.device))
         rng = check_random_state(self.random_state)
+        places = None
+        if larger_than_memory(self, X, y, sample_weight):
+            stream = random_pool(self).fit(X, y, sample_weight=sample_weight)
+            X, y, sample_weight = rows_of_pool(stream)
+            places = stream.indices_
         data = self._read(X, y, sample_weight)
         moments = weighted_moments(data.features, data.sample_weight)
         rows = merge_equal_rows(data.features, data.target.identity, data.sample_weight)
@@ -312,6 +319,8 @@ callable, default="rbf"
             )
             use_weights = entries[best].use_weights
         self._store(small, use_weights, entries, best, data)
+        if places is not None and small.index is not None:
+            self.distilled_.indices = self.indices_ = places[small.index]
         kernel, units = self._resolve_kernel(moments)
         features = small.features
         self._set_map(kernel, features.astype(float_type(features.dtype), copy=False), units)

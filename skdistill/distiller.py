@@ -42,7 +42,7 @@ from .learning.result import (
     labels_in_users_type,
     rows_in_users_form,
 )
-from .learning.stream_pool import larger_than_memory, random_pool
+from .learning.stream_pool import larger_than_memory, random_pool, rows_of_pool
 from .learning.trainer import TrainingOptions, unheard
 from .networks import check_image_shape
 from .networks.predictor import NetworkPredictor, StoredPredictor
@@ -455,9 +455,9 @@ default="rbf"
         self._check_forms(X)
         task = FitTask(self, X, y, sample_weight)
         self.__dict__.pop("_pool", None)
-        if larger_than_memory(X, y, sample_weight):
-            pool = random_pool(self.target_type, self.device, self.random_state)
-            X, y, sample_weight = _as_input(pool.fit(X, y, sample_weight=sample_weight))
+        if larger_than_memory(self, X, y, sample_weight):
+            pool = random_pool(self).fit(X, y, sample_weight=sample_weight)
+            X, y, sample_weight = rows_of_pool(pool)
         before = self.distilled_ if self.warm_start and hasattr(self, "distilled_") else None
         self._learn(X, y, sample_weight, before, task)
         return self
@@ -497,12 +497,12 @@ default="rbf"
             validate_data(self, X, reset=False, skip_check_array=True)
             pool = copy.copy(self._pool)  # the chunk is in it only if all goes well
         else:
-            pool = random_pool(self.target_type, self.device, self.random_state)
+            pool = random_pool(self)
         pool.partial_fit(X, y, sample_weight=sample_weight)
         before = getattr(self, "distilled_", None)
         if before is not None and len(before) != self.n_samples:
             before = None  # of a first chunk with fewer rows
-        self._learn(*_as_input(pool), before, task)
+        self._learn(*rows_of_pool(pool), before, task)
         self._pool = pool
         return self
 
@@ -757,8 +757,3 @@ default="rbf"
             predictor_params=predictor_params,
         )
         self._say(f"{len(learnt.rows)} rows learnt, {result.status}", self._began)
-
-
-def _as_input(pool: SensitivityCoreset) -> tuple[Any, Any, np.ndarray]:
-    small = pool.distilled_
-    return small.X, small.y, small.sample_weight

@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, _num_samples, validate_data
 
+from .._device import is_out_of_memory
 from .._input.caller import warn_caller
 from .._input.order import one_of_each_stretch
 from .._input.rows import check_two_dimensional
@@ -26,6 +27,7 @@ from .merge_reduce import (
     Reduce,
     Stream,
     Window,
+    in_halves,
     seed,
     sizes,
     take,
@@ -67,7 +69,7 @@ class Part:
     encoder: Any = None
 
 
-_NO_SHARE = (
+NO_SHARE = (
     "n_samples={!r} is a share of the rows, and how many there are is not known before a stream "
     "ends; pass their number, e.g. n_samples=1000."
 )
@@ -76,7 +78,7 @@ _NO_SHARE = (
 def counts_rows(estimator: Any) -> bool:
     """Check for ``available_if`` that the budget is a number of rows."""
     if not isinstance(estimator.n_samples, Integral):
-        raise AttributeError(_NO_SHARE.format(estimator.n_samples))
+        raise AttributeError(NO_SHARE.format(estimator.n_samples))
     return True
 
 
@@ -114,7 +116,17 @@ class StreamingMixin:
                     width = chunk.X.shape[1]
                     stream = self._new_stream(width, kind, CHUNK_ROWS, CHUNK_ELEMENTS, None)
             assert isinstance(stream, Stream)  # a window is for `partial_fit`
-            stream.add(chunk, self._reduction(stream), keeps=source.keeps_chunks)
+            earlier = stream.copy()
+            try:
+                stream.add(chunk, self._reduction(stream), keeps=source.keeps_chunks)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or not earlier.levels:
+                    raise
+                stream = earlier
+                stream.forget_rest()
+                told = f"the small set stands for the first {stream.n_seen} rows, and not for more"
+                warn_caller(f"Out of memory: {told}.", RuntimeWarning)
+                break
         if stream is None:
             raise ValueError(
                 "X has no rows (left); a generator gives its chunks once only: make a new one for "
@@ -185,7 +197,7 @@ class StreamingMixin:
 
     def _rows_wanted(self) -> int:
         if not isinstance(self.n_samples, Integral):
-            raise ValueError(_NO_SHARE.format(self.n_samples))
+            raise ValueError(NO_SHARE.format(self.n_samples))
         return int(self.n_samples)
 
     def _chunk(
@@ -230,24 +242,26 @@ class StreamingMixin:
         return stream.summary(reduce)
 
     def _reduction(self, stream: Reading) -> Reduce:
-        def reduce(part: DistilledData, n_rows: int, seed: int) -> DistilledData:
-            assert part.indices is not None
+        def reduce(parts: list[DistilledData], n_rows: int, seed: int) -> DistilledData:
+            n_parts = sum(map(len, parts))
             try:
+                part = union(parts)
+                assert part.indices is not None
                 # What is wrong with a block may lie in any of its chunks.
                 with naming(f"rows {part.indices[0]} to {part.indices[-1]}"):
                     self._learn_columns(stream, part)
                     return self._reduced(part, n_rows, seed, stream)
-            except MemoryError:
-                if len(part) <= 4 * n_rows:  # halves would be hardly more than what is to be kept
+            except (MemoryError, RuntimeError) as error:
+                # Halves would be hardly more than what is to be kept.
+                if not is_out_of_memory(error) or n_parts <= 4 * n_rows:
                     raise
             # The error is gone here, and with it the memory of what failed.
             warn_caller(
-                f"Out of memory: a block of {len(part)} rows is reduced in two halves.",
+                f"Out of memory: a block of {n_parts} rows is reduced in two halves.",
                 RuntimeWarning,
             )
-            middle = len(part) // 2
-            halves = [take(part, slice(middle)), take(part, slice(middle, None))]
-            return reduce(union([reduce(half, n_rows, seed) for half in halves]), n_rows, seed)
+            halves = [reduce(half, n_rows, seed) for half in in_halves(parts)]
+            return reduce(halves, n_rows, seed)
 
         return reduce
 

@@ -26,7 +26,7 @@ REST_PARTS = 64
 REFERENCE_LOSSES = ("cross_entropy", "squared_error")  # rows are scored by one model's losses
 FINAL = 2**31  # the level of the last reduction in its seed
 
-Reduce = Callable[[DistilledData, int, int], DistilledData]
+Reduce = Callable[[list[DistilledData], int, int], DistilledData]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,17 @@ def take(part: DistilledData, which: Any) -> DistilledData:
         indices=None if part.indices is None else part.indices[which],
         feature_names=part.feature_names,
     )
+
+
+def in_halves(parts: list[DistilledData]) -> list[list[DistilledData]]:
+    """Parts of a stream in two groups of about as many rows, one of the parts cut in two."""
+    first, second, left = [], [], sum(map(len, parts)) // 2
+    for part in parts:
+        n = min(left, len(part))
+        left -= n
+        first += [take(part, slice(n))] * (n > 0)
+        second += [take(part, slice(n, None))] * (n < len(part))
+    return [first, second]
 
 
 def of_its_own(part: DistilledData) -> DistilledData:
@@ -145,7 +156,7 @@ class Stream(Reading):
         chunk : DistilledData
             Any number of rows. `indices` are set here.
         reduce : callable
-            Part, rows and seed -> small set with `indices`.
+            Parts, rows and seed -> one small set of them, with `indices`.
         keeps : bool
             Whether the rows stay in the chunk's memory, so that none needs a copy.
         """
@@ -157,7 +168,7 @@ class Stream(Reading):
         start, waiting = 0, sum(map(len, self.rest))
         while waiting + len(chunk) - start >= self.sizes.block:
             stop = start + self.sizes.block - waiting
-            block = union([*self.rest, take(chunk, slice(start, stop))])
+            block = [*self.rest, take(chunk, slice(start, stop))]
             self.rest, start, waiting = [], stop, 0
             self._carry(0, self._reduced(block, 0, reduce), reduce)
         if start < len(chunk):
@@ -170,7 +181,7 @@ class Stream(Reading):
         """Reduce what is left after the last block, where it is long and not the whole stream."""
         n_rest = sum(map(len, self.rest))
         if self.levels and n_rest > FAN_IN * self.sizes.summary:
-            block, self.rest = union(self.rest), []
+            block, self.rest = self.rest, []
             self._carry(0, self._reduced(block, 0, reduce), reduce)
 
     def parts(self) -> list[DistilledData]:
@@ -182,10 +193,9 @@ class Stream(Reading):
         parts = self.parts()
         if not parts:
             return None
-        whole = union(parts)
-        if len(whole) <= self.sizes.summary:
-            return whole
-        return reduce(whole, self.sizes.summary, seed(self.entropy, *self.place, FINAL))
+        if sum(map(len, parts)) <= self.sizes.summary:
+            return union(parts)
+        return reduce(parts, self.sizes.summary, seed(self.entropy, *self.place, FINAL))
 
     def _carry(self, level: int, part: DistilledData, reduce: Reduce) -> None:
         """Put a small set on its level; a full level becomes one set of the next."""
@@ -193,16 +203,23 @@ class Stream(Reading):
             self.levels.append([])
         self.levels[level].append(part)
         if len(self.levels[level]) == FAN_IN:
-            merged = self._reduced(union(self.levels[level]), level + 1, reduce)
+            merged = self._reduced(self.levels[level], level + 1, reduce)
             self.levels[level] = []
             self._carry(level + 1, merged, reduce)
 
-    def _reduced(self, part: DistilledData, level: int, reduce: Reduce) -> DistilledData:
+    def forget_rest(self) -> None:
+        """End after the last block, as if no more rows had been read."""
+        if self.rest:
+            assert self.rest[0].indices is not None
+            self.n_seen = int(self.rest[0].indices[0])
+            self.rest = []
+
+    def _reduced(self, parts: list[DistilledData], level: int, reduce: Reduce) -> DistilledData:
         if level == len(self.done):
             self.done.append(0)
         number = self.done[level]
         self.done[level] += 1
-        return reduce(part, self.sizes.summary, seed(self.entropy, *self.place, level, number))
+        return reduce(parts, self.sizes.summary, seed(self.entropy, *self.place, level, number))
 
 
 @dataclass

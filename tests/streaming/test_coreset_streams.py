@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -240,6 +245,50 @@ def test_a_block_that_memory_is_too_small_for(small_blocks, monkeypatch):
     np.testing.assert_array_equal(small.X, X[small.indices])
     monkeypatch.setattr(SensitivityCoreset, "_fit_rows", fit_rows)
     assert stream.partial_fit(X, y).n_samples_seen_ == 6000
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_memory_that_is_never_enough_leaves_the_rows_so_far(small_blocks, monkeypatch, kind):
+    X, y = mixture(3000)
+    fit_rows = SensitivityCoreset._fit_rows
+    blocks = []
+
+    def limited(self, X, *others):
+        blocks.append(len(X))
+        if len(blocks) == 4:  # of four times the rows of a small set: it is not cut in halves
+            raise MemoryError if kind == "numpy" else RuntimeError("can't allocate memory: ...")
+        return fit_rows(self, X, *others)
+
+    monkeypatch.setattr(SensitivityCoreset, "_fit_rows", limited)
+    coreset = SensitivityCoreset(25, random_state=0)
+    with pytest.warns(RuntimeWarning, match="stands for the first 1200 rows, and not for more"):
+        small = coreset.fit_distill((X[i : i + 500], y[i : i + 500]) for i in range(0, 3000, 500))
+    assert coreset.n_samples_seen_ == 1200
+    assert small.sample_weight.sum() == pytest.approx(1200)
+    assert small.indices.max() < 1200
+    blocks[:] = [0] * 3
+    with pytest.raises((MemoryError, RuntimeError)):  # there is no small set yet
+        coreset.fit(iter([X]))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and reads /proc")
+def test_a_limit_of_memory_in_the_middle_of_a_stream():
+    program = Path(__file__).with_name("short_of_memory.py")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, check=True, env=environment
+    )
+    found = json.loads(done.stdout)
+    whole = [run for run in found if not isinstance(run["weight"], str)]
+    assert len(whole) >= 2
+    for run in whole:
+        assert run["weight"] == pytest.approx(run["n_seen"])
+        in_part = any("and not for more" in told for told in run["told"])
+        assert in_part or (run["n_seen"], run["kept"]) == (240_000, 12)
+    assert any("reduced in two halves" in " ".join(run["told"]) for run in whole)
+    assert found[-1] == {"weight": pytest.approx(2.4e5), "n_seen": 240_000, "kept": 12, "told": []}
+    failed = [run["weight"] for run in found if isinstance(run["weight"], str)]
+    assert all("MemoryError" in error or "memory" in error for error in failed)
 
 
 def test_a_share_of_rows_is_refused():

@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skdistill import DistilledData
-from skdistill.streaming.merge_reduce import FAN_IN, Sizes, Stream, Window, sizes
+from skdistill.streaming.merge_reduce import FAN_IN, Sizes, Stream, Window, in_halves, sizes, union
 
 SIZES = Sizes(block=16, summary=4)
 
 
-def keep_first(part, n_rows, seed):
+def keep_first(parts, n_rows, seed):
     """Reduction that keeps the weight of all and the rows in front."""
     assert 0 <= seed < 2**32
+    part = union(parts)
     kept = (
         part.sample_weight[:n_rows] * part.sample_weight.sum() / part.sample_weight[:n_rows].sum()
     )
@@ -58,6 +59,19 @@ def test_memory_grows_with_the_logarithm():
     assert len(stream.levels) <= 1 + np.log(600) / np.log(FAN_IN)
 
 
+@pytest.mark.parametrize("lengths", [[10], [1, 1], [3, 4, 2], [9, 1], [1, 9]])
+def test_halves_hold_all_rows_in_order(lengths):
+    whole = chunk_of(np.arange(sum(lengths)))
+    ends = np.cumsum(lengths)
+    parts = [
+        DistilledData(whole.X[end - length : end])
+        for end, length in zip(ends, lengths, strict=True)
+    ]
+    halves = [union(half) for half in in_halves(parts)]
+    assert [len(half) for half in halves] == [sum(lengths) // 2, -(-sum(lengths) // 2)]
+    np.testing.assert_array_equal(np.concatenate([half.X for half in halves]), whole.X)
+
+
 def test_a_long_rest_is_reduced_at_the_end():
     sizes_of_many = Sizes(block=80, summary=4)
     for n, lengths in ((79, [79]), (80 + 32, [4, 32]), (80 + 33, [4, 4])):
@@ -71,9 +85,9 @@ def test_a_long_rest_is_reduced_at_the_end():
 def test_each_reduction_has_a_seed_of_its_own():
     seeds = []
 
-    def note(part, n_rows, seed):
+    def note(parts, n_rows, seed):
         seeds.append(seed)
-        return keep_first(part, n_rows, seed)
+        return keep_first(parts, n_rows, seed)
 
     stream = Stream(SIZES, 0)
     stream.add(chunk_of(np.arange(16 * 64)), note)
