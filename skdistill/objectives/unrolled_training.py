@@ -67,7 +67,7 @@ class UnrolledTraining(StudentTechnique):
     recompute : bool or "auto", default="auto"
         Make each step of the window anew when the gradient goes back through it, instead of keeping
         its activations: memory for `window` copies of the parameters and the activations of one
-        step, for an eighth to a fifth more time. "auto" keeps the activations of as many steps as
+        step, for about a third more time. "auto" keeps the activations of as many steps as
         fit into 1 GiB, on a GPU into half of its free memory. False keeps those of all steps.
 
     See Also
