@@ -12,9 +12,11 @@ those of the processor, so that other work on the machine counts less.
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -299,6 +301,65 @@ def files(args) -> list[list]:
     return rows
 
 
+# Dask ---------------------------------------------------------------------------------------------
+
+PARTITION = 2**20
+
+
+def rows_of_file(path: str, start: int, stop: int) -> np.ndarray:
+    return np.load(path, mmap_mode="r")[start:stop]
+
+
+def on_processes(path: Path, n: int, n_processes: int) -> tuple[list[float], float, float]:
+    """Processor time of each worker and of the client, and seconds by the clock, of one fit."""
+    import dask
+    import dask.array as da
+    from distributed import Client, LocalCluster
+
+    parts = [
+        da.from_delayed(
+            dask.delayed(rows_of_file)(str(path), start, min(start + PARTITION, n)),
+            (min(PARTITION, n - start), 16),
+            np.float32,
+        )
+        for start in range(0, n, PARTITION)
+    ]
+    X = da.concatenate(parts)
+    coreset = SensitivityCoreset(1000, random_state=0)
+    options = {"n_workers": n_processes, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(silence_logs=50, **options) as cluster, Client(cluster) as client:
+        # Each worker loads what it needs; its heartbeats and the like are in the time all the same.
+        client.run(SensitivityCoreset(5, random_state=0).fit, np.eye(100, 3))
+        before, own, clock = client.run(time.process_time), time.process_time(), time.perf_counter()
+        small = coreset.fit_distill(X)
+        assert round(small.sample_weight.sum()) == n
+        after = client.run(time.process_time)
+        busy = [after[worker] - before[worker] for worker in after]
+        return busy, time.process_time() - own, time.perf_counter() - clock
+
+
+def dask_figures(args) -> list[list]:
+    """Speed-up by busy times: those of the busiest worker and the client, which wait for nobody."""
+    rows = []
+    with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
+        path, n = Path(folder) / "rows.npy", args.n_dask
+        write_rows(path, n, 16)
+        found: dict = {1: [], 2: []}
+        for _ in range(args.seeds):
+            for number, runs in found.items():
+                busy, client, clock = on_processes(path, n, number)
+                runs.append([sum(busy), max(busy), client, clock, max(busy) + client])
+        alone = np.array(found[1])[:, 4]
+        for number, runs in found.items():
+            values = np.array(runs)
+            figures = [float(f"{value:.3g}") for value in np.median(values, axis=0)[:4]]
+            rows.append([number, *figures, mean_and_error(alone / values[:, 4])])
+        block = np.load(path, mmap_mode="r")[:PARTITION]
+        small = SensitivityCoreset(4000, random_state=0, sampling="systematic").fit_distill(block)
+        print(f"a partition of {PARTITION} rows sends {len(pickle.dumps(small)) / 1e6:.2f} MB")
+    return rows
+
+
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("-n", type=int, default=100_000, help="rows for k-means")
@@ -306,7 +367,8 @@ def main() -> None:
     options.add_argument("--rows", type=int, nargs="*", default=[10**6, 10**7])
     options.add_argument("--scratch", type=Path, help="folder for the file of rows")
     options.add_argument("--n-files", type=int, default=2 * 10**6, help="rows of the files")
-    options.add_argument("--only", choices=("kmeans", "ridge", "memory", "files"))
+    options.add_argument("--n-dask", type=int, default=8 * PARTITION, help="rows for Dask")
+    options.add_argument("--only", choices=("kmeans", "ridge", "memory", "files", "dask"))
     args = options.parse_args()
     if args.only in (None, "kmeans"):
         rows = quality(lambda seed: kmeans_figures(args.n, 2000, seed), args.seeds)
@@ -316,6 +378,10 @@ def main() -> None:
         header = ["rows", "work", "CPU s", "wall s", "of the floor", "GB / CPU s"]
         header += ["GFLOP / CPU s", "MiB above the start"]
         save("streams_memory", args.out, header, one_pass(args), vars(args))
+    if args.only in (None, "dask"):
+        header = ["processes", "CPU s of workers", "of the busiest", "CPU s of the client"]
+        header += ["wall s", "speed-up by busy times"]
+        save("streams_dask", args.out, header, dask_figures(args), vars(args))
     if args.only in (None, "files"):
         header = ["file", "work", "CPU s", "wall s", "MiB in all"]
         save("streams_files", args.out, header, files(args), vars(args))
