@@ -13,8 +13,9 @@ MAX_CLASSES_OF_NUMBERS = 50
 def guess_task(y: np.ndarray) -> str:
     """Return "classification" or "regression", whichever the target looks like.
 
-    Texts and booleans are classes. Numbers are classes if they are whole and take few distinct
-    values: at most 50, and at most a tenth of the rows (though ten always pass).
+    Texts and booleans are classes. Numbers are classes if there are but two of them, or if they are
+    whole and take few distinct values: at most 50, and at most a tenth of the rows (though ten
+    always pass).
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ def guess_task(y: np.ndarray) -> str:
     if y.dtype.kind not in "fiu":
         return "classification"
     values = np.unique(y)
+    if len(values) == 2 < len(y):
+        return "classification"
     few = len(values) <= min(MAX_CLASSES_OF_NUMBERS, max(10, len(y) // 10))
     return "classification" if few and np.all(values == np.round(values)) else "regression"
 

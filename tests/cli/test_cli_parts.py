@@ -21,12 +21,13 @@ from skdistill.cli.task import check_target, guess_task, split_rows
         (np.array(["a", "b"]), "classification"),
         (np.array([True, False]), "classification"),
         (np.array([0.0, 1.0, 1.0]), "classification"),
-        (np.array([0.5, 1.0, 1.0]), "regression"),
         (np.arange(10), "classification"),
         (np.arange(11), "regression"),
         (np.repeat(np.arange(40), 10), "classification"),
         (np.repeat(np.arange(40), 9), "regression"),
         (np.repeat(np.arange(51), 100), "regression"),
+        (np.array([0.5, 1.0, 1.0]), "classification"),  # of two numbers
+        (np.array([0.5, 1.0, 1.5] * 3), "regression"),
     ],
 )
 def test_guess_task(y, task):
