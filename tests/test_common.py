@@ -82,20 +82,18 @@ import warnings
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import SkipTestWarning, check_estimator
 from skdistill import (
-    AutoDistiller, DatasetDistiller, DistilledClassifier, DistilledRegressor, SensitivityCoreset
+    AutoDistiller, DatasetDistiller, DistilledClassifier, SensitivityCoreset
 )
 
 warnings.filterwarnings("ignore", "n_samples=", UserWarning)
 warnings.filterwarnings("ignore", category=SkipTestWarning)
-few, many = (SensitivityCoreset(n, random_state=0) for n in (15, 50))
+few = SensitivityCoreset(15, random_state=0)
 one = {"candidates": [(few, True)], "n_rounds": 1, "n_exchanges": 1, "random_state": 0}
 for estimator in (
     SensitivityCoreset(6),
-    SensitivityCoreset(6, loss="kernel_ridge"),
     DatasetDistiller(4, max_iter=2, early_stopping=False, random_state=0),
     AutoDistiller(8, estimator=Ridge(), scoring="r2", **one),
     DistilledClassifier(LogisticRegression(), few),
-    DistilledRegressor(Ridge(), many),
 ):
     check_estimator(estimator)
 """

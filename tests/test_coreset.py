@@ -824,7 +824,6 @@ def test_in_a_pipeline_and_a_grid(digits):
             "sensitivitycoreset__loss": ["kmeans", "kernel_ridge"],
         },
         cv=2,
-        n_jobs=2,
     ).fit(X, y)
     assert grid.best_params_["sensitivitycoreset__n_samples"] == 100
     assert grid.best_score_ > 0.8
