@@ -8,10 +8,10 @@ from typing import NoReturn
 
 from ..coreset import LOSSES
 from .estimators import ESTIMATORS
+from .forms import HEADERS
 from .job import DEFAULT_ROWS, TEST_SIZE
 from .methods import METHODS
 from .table import EMBEDDED, FORMATS
-from .text_files import HEADERS
 
 
 class _Parser(argparse.ArgumentParser):

@@ -19,13 +19,13 @@ from .compare import MAX_ROWS_KERNEL_RIDGE, Contender, Rows, compare
 from .estimators import make_estimator
 from .features import Features, encode
 from .methods import METHODS, Wish
+from .picture import draw
 from .reading import read_table
 from .report import (
     describe_candidates,
     describe_classes,
     describe_small_set,
     describe_table,
-    draw,
     footnote,
     format_table,
     say,

@@ -16,9 +16,7 @@ import numpy as np
 
 from .._files import replacing
 from ..tables import TableEncoder
-from .features import fit_encoder
-from .methods import Wish, make_coreset
-from .reading import (
+from .columns import (
     are_row_numbers,
     check_target_values,
     check_weights,
@@ -26,12 +24,22 @@ from .reading import (
     choose_weight,
     column_values,
     listed_columns,
-    reading,
     row_numbers_told,
 )
-from .table import TEXT_SEPARATORS, InputError, Table, import_pandas, import_pyarrow, suffix_of
+from .features import fit_encoder
+from .forms import Form, find_form, unpacked
+from .methods import Wish, make_coreset
+from .table import (
+    TEXT_SEPARATORS,
+    InputError,
+    Table,
+    import_pandas,
+    import_pyarrow,
+    reading,
+    suffix_of,
+)
 from .task import guess_task
-from .text_files import Form, batches_of, find_form, typed, unpacked
+from .text_files import batches_of, typed
 from .writing import check_output
 
 PART_ROWS = 2**16  # of text, whose first part tells what each column is

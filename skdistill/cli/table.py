@@ -148,3 +148,16 @@ def _import(module: str, purpose: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise InputError(f'{purpose} needs {package}: pip install "skdistill[io]"') from error
+
+
+def reading(path: Path, read: Any) -> Any:
+    """Call `read`; what is wrong with the file becomes one line."""
+    try:
+        return read()
+    except ImportError as error:  # parquet without an engine
+        raise InputError(
+            f'reading {path.suffix} files needs pyarrow: pip install "skdistill[io]"'
+        ) from error
+    except (OSError, ValueError, EOFError, RecursionError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{str(path)!r} cannot be read: {reason}") from error

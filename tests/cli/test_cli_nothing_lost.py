@@ -196,6 +196,6 @@ def test_an_npz_bomb(complaint, run, tmp_path):
 
 
 def test_a_large_table_that_packs_suspiciously_well(complaint, tmp_path, monkeypatch):
-    monkeypatch.setattr("skdistill.cli.reading.MAX_UNPACKED", 2**20)
+    monkeypatch.setattr("skdistill.cli.arrays.MAX_UNPACKED", 2**20)
     np.savez_compressed(tmp_path / "a.npz", X=np.zeros((10**5, 4)), y=np.zeros(10**5))
     assert "save it without compression" in complaint(tmp_path / "a.npz")
