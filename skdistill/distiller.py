@@ -185,7 +185,9 @@ default="auto"
         File that training writes its state to every `refresh_every` steps. A fit that was killed
         and is started again with the same data and parameters goes on from there, and gives what
         it would have given; with others it raises a ValueError. The file holds no pickle, and is
-        removed at the end. It needs an integer `random_state` and ``objective="kernel_ridge"``.
+        removed at the end. It needs an integer `random_state`, and of a technique of your own that
+        its state can be written down (`resumes`).
+
     preprocessor : transformer or "auto", default=None
         Makes the features that rows are learnt in. Learnt rows are rows of these features and no
         rows of the table, so `distilled_` holds the encoded columns, with their names in

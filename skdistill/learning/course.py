@@ -291,7 +291,7 @@ class _Runner:
             raise ValueError(
                 f"checkpoint={str(checkpoint.path)!r} needs a technique whose state can be written "
                 f"down, which {type(trainers[0].objective).__name__} is not; use checkpoint=None "
-                "or objective='kernel_ridge'."
+                "or one of this package's techniques."
             )
         for trainer in trainers:
             trainer.keep_in(checkpoint)

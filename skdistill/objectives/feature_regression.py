@@ -132,6 +132,7 @@ class FeatureRegression(Objective):
     kinds: ClassVar[frozenset[str]] = frozenset({"classes", "multilabel", "numbers"})
     learns_labels: ClassVar[bool] = True
     unit_features: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
     folds: ClassVar[bool] = False
     _features: Features
     _pool: Pool | None

@@ -90,6 +90,7 @@ class NearestNeighbors(Objective):
     kinds: ClassVar[frozenset[str]] = frozenset({"classes", "multilabel", "numbers"})
     learns_labels: ClassVar[bool] = True
     neighbour_units: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
     folds: ClassVar[bool] = False
 
     def __init__(

@@ -39,6 +39,7 @@ class NetworkTechnique(Objective):
 
     unit_features: ClassVar[bool] = True
     balances_classes: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
     folds: ClassVar[bool] = False
     keeps_best: ClassVar[bool] = False
     rate: ClassVar[float] = 0.25  # of learning_rate: the step of a feature of size 1
