@@ -71,8 +71,8 @@ def test_stages_and_steps_are_tasks(digits):
     distiller, recorder = with_recorder(early_stopping=False)
     distiller.fit(X, y, sample_weight=weight)
     assert recorder.begun[:2] == ["setup", ("fit", None)]
-    # Few rows: without held-out parts two stages of 10 and 30 steps, each step a task.
-    assert Counter(recorder.begun[2:]) == {("solve", 10): 1, ("dual", 30): 1, ("steps", 0): 40}
+    # Few rows: without held-out parts two stages of 24 and 16 steps, each step a task.
+    assert Counter(recorder.begun[2:]) == {("solve", 24): 1, ("dual", 16): 1, ("steps", 0): 40}
     assert Counter(recorder.ended) == {"fit": 1, "solve": 1, "dual": 1, "steps": 40}
     assert recorder.ended[-1] == "fit"
     assert recorder.torn_down == 1
@@ -85,7 +85,7 @@ def test_every_held_out_part_is_heard(digits):
     distiller.fit(*digits)
     begun, ended = Counter(recorder.begun), Counter(recorder.ended)
     stages = Counter(name for name, _ in recorder.begun[1:])
-    assert begun["solve", 10] >= 5
+    assert begun["solve", 24] >= 5
     assert stages["solve"] == 5 + 1  # five parts, and all rows as far as was best
     assert stages["steps"] == ended["steps"]
 
@@ -142,7 +142,7 @@ def test_a_pipeline_hands_its_callbacks_down(digits):
     recorder = Recorder()
     pipe = make_pipeline(StandardScaler(), quick(early_stopping=False)).set_callbacks(recorder)
     pipe.fit(*digits)
-    assert Counter(recorder.begun)["dual", 30] == 1
+    assert Counter(recorder.begun)["dual", 16] == 1
     assert recorder.torn_down == 1
 
 
