@@ -313,7 +313,7 @@ default="rbf"
     >>> from sklearn.datasets import load_digits
     >>> from skdistill import DatasetDistiller, DistilledClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> distiller = DatasetDistiller(20, max_iter=100, random_state=0)
+    >>> distiller = DatasetDistiller(20, max_iter=30, random_state=0)
     >>> model = DistilledClassifier(distiller=distiller).fit(X, y)
     >>> model.distilled_
     DistilledData(20 rows, 64 features, 10 classes, total weight 1797)

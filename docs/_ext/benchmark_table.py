@@ -7,6 +7,7 @@ hand. Options:
 - ``:picture:`` adds the script's picture; its value is the picture's description;
 - ``:stack: NAME`` turns columns "A: b", "A: c" into a column NAME of value A, and columns b and c;
 - ``:split:`` makes a table of its own of each value of the first column, without empty columns;
+- ``:hide: b, c`` leaves columns to the csv file alone;
 - ``:best: b, -c`` prints the largest b (the smallest c) of each group of rows in bold.
 
 A mean is printed to the digits that its standard error leaves. A difference that exceeds two of its
@@ -42,6 +43,7 @@ class Benchmark(SphinxDirective):
         "picture": directives.unchanged_required,
         "stack": directives.unchanged_required,
         "split": directives.flag,
+        "hide": directives.unchanged_required,
         "best": directives.unchanged_required,
     }
 
@@ -56,6 +58,10 @@ class Benchmark(SphinxDirective):
         header, rows = record["header"], record["rows"]
         if "stack" in self.options:
             header, rows = stack(header, rows, self.options["stack"])
+        if "hide" in self.options:
+            hidden = [name.strip() for name in self.options["hide"].split(",")]
+            kept = [k for k, name in enumerate(header) if name not in hidden]
+            header, rows = [header[k] for k in kept], [[row[k] for k in kept] for row in rows]
         parts = split(header, rows) if "split" in self.options else [("", header, rows)]
         wanted = self.options.get("best", "")
         tables = [as_table(*part, best(*part[1:], wanted)) for part in parts]
