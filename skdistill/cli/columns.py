@@ -149,13 +149,12 @@ def column_values(column: Any) -> np.ndarray:
     return column.to_numpy(dtype=object)
 
 
-def check_target_values(table: Table) -> None:
-    """Refuse a target with missing or infinite values, and one that is a date."""
-    y = table.y
+def checked_target(y: np.ndarray, name: str) -> np.ndarray:
+    """Refuse a target with missing or infinite values, and one that is a date; objects to texts."""
     if y.dtype.kind in "Mm":
-        raise InputError(f"the target {table.target!r} holds dates; choose another with --target")
+        raise InputError(f"the target {name!r} holds dates; choose another with --target")
     if y.dtype.kind not in "fiubUO":
-        raise InputError(f"the target {table.target!r} must hold numbers or texts, not {y.dtype}")
+        raise InputError(f"the target {name!r} must hold numbers or texts, not {y.dtype}")
     if y.dtype.kind == "f":
         n_missing = int(np.sum(~np.isfinite(y)))
     elif y.dtype.kind == "O":
@@ -164,29 +163,31 @@ def check_target_values(table: Table) -> None:
         n_missing = 0
     if n_missing:
         raise InputError(
-            f"the target {table.target!r} is missing or infinite in {n_missing:,} of {len(y):,}"
+            f"the target {name!r} is missing or infinite in {n_missing:,} of {len(y):,}"
             " rows; remove them or choose another with --target"
         )
-    if y.dtype.kind == "O":  # texts and numbers mixed have no order, texts have
-        table.y = y.astype(str)
+    # Texts and numbers mixed have no order, texts have.
+    return y.astype(str) if y.dtype.kind == "O" else y
 
 
-def check_weights(table: Table, *, whole: bool = True) -> None:
-    """Refuse weights that are no numbers, negative or, in a whole table, all zero."""
-    values = np.asarray(table.weight)
-    right = values.dtype.kind in "fiub" and values.shape == table.y.shape
+def checked_weights(
+    weight: np.ndarray, name: str | None, n_rows: int, *, whole: bool = True
+) -> np.ndarray:
+    """Refuse weights that are no numbers, negative or, in a whole table, all zero; float64."""
+    values = np.asarray(weight)
+    right = values.dtype.kind in "fiub" and values.shape == (n_rows,)
     if right:
         values = values.astype(np.float64)
         right = bool(np.isfinite(values).all() and values.min() >= 0)
         right = right and (values.max() > 0 or not whole)
     if not right:
         raise InputError(
-            f"the weights in {table.weight_name!r} must be a number of at least 0 in each row;"
+            f"the weights in {name!r} must be a number of at least 0 in each row;"
             " leave them out with --weight none"
         )
     if values.max() > LARGEST_WEIGHT:
         raise InputError(
-            f"the weights in {table.weight_name!r} go up to {values.max():.3g}; divide them by"
+            f"the weights in {name!r} go up to {values.max():.3g}; divide them by"
             " their mean, or leave them out with --weight none"
         )
-    table.weight = values
+    return values

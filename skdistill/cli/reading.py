@@ -20,7 +20,7 @@ from typing import Any
 from sklearn.datasets import load_diabetes, load_digits
 
 from .arrays import read_npz
-from .columns import check_target_values, check_weights, table_of_frame
+from .columns import checked_target, checked_weights, table_of_frame
 from .table import (
     EMBEDDED,
     FORMATS,
@@ -96,9 +96,9 @@ def read_table(
         raise InputError(f"{source!r} is empty: it has no rows")
     if table.X.shape[1] == 0:
         raise InputError(f"{source!r} has no column besides the target {table.target!r}")
-    check_target_values(table)
+    table.y = checked_target(table.y, table.target)
     if table.weight is not None:
-        check_weights(table)
+        table.weight = checked_weights(table.weight, table.weight_name, len(table.y))
     return table
 
 

@@ -18,8 +18,8 @@ from .._files import replacing
 from ..tables import TableEncoder
 from .columns import (
     are_row_numbers,
-    check_target_values,
-    check_weights,
+    checked_target,
+    checked_weights,
     choose_target,
     choose_weight,
     column_values,
@@ -32,7 +32,6 @@ from .methods import Wish, make_coreset
 from .table import (
     TEXT_SEPARATORS,
     InputError,
-    Table,
     import_pandas,
     import_pyarrow,
     reading,
@@ -89,7 +88,7 @@ def run_stream(options: argparse.Namespace) -> None:
     weight, notes = choose_weight(path, columns, options.target, drop, options.weight)
     apart = [] if weight is None else [weight]
     target, note = choose_target(path, columns, options.target, drop, apart)
-    y = _target_of(first, target, options.source)
+    y = checked_target(column_values(first[target]), target)
     task = guess_task(y) if options.task == "auto" else options.task
     others = [name for name in columns if name not in (target, *apart, *drop)]
     numbers = [name for name in others if are_row_numbers(first[name])]
@@ -110,8 +109,8 @@ def run_stream(options: argparse.Namespace) -> None:
     chunks = (
         (
             frame.drop(columns=[target, *apart]),
-            _target_of(frame, target, options.source),
-            None if weight is None else _weights_of(frame, weight, target, options.source),
+            checked_target(column_values(frame[target]), target),
+            None if weight is None else _weights_of(frame[weight]),
         )
         for frame in parts.frames()
     )
@@ -191,20 +190,6 @@ class _Parts:
                     yield frame, file.tell() / total
 
 
-def _target_of(frame: Any, target: str, source: str) -> Any:
-    table = Table(source, frame, column_values(frame[target]), target)
-    check_target_values(table)
-    return table.y
-
-
-def _weights_of(frame: Any, weight: str, target: str, source: str) -> np.ndarray:
-    values = column_values(frame[weight])
-    table = Table(source, frame, np.zeros(len(frame)), target, weight=values, weight_name=weight)
-    check_weights(table, whole=False)
-    assert table.weight is not None
-    return table.weight
-
-
 def _free(name: str, taken: Any) -> str:
     while name in taken:
         name += "_"
@@ -232,3 +217,8 @@ class _Bar:
     def end(self) -> None:
         """Leave the line."""
         self._stream.write("\n")
+
+
+def _weights_of(column: Any) -> np.ndarray:
+    """Weights of a part, which alone may all be zero."""
+    return checked_weights(column_values(column), column.name, len(column), whole=False)

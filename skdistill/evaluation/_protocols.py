@@ -41,23 +41,23 @@ def fresh_scores(
     distilled: Any,
     X_test: Any,
     y_test: Any,
-    protocol: Any = "network",
+    protocol: Any,
     *,
-    X_train: Any = None,
-    labels: str = "auto",
-    teacher: Any = None,
-    scoring: Any = None,
-    network: Any = "auto",
-    image_shape: tuple[int, int, int] | None = None,
-    augment: str | None = None,
-    learning_rate: float | str = "auto",
-    n_networks: int = 5,
-    use_weights: bool | str = "auto",
-    device: str = "auto",
-    random_state: Any = None,
+    X_train: Any,
+    labels: str,
+    teacher: Any,
+    scoring: Any,
+    network: Any,
+    image_shape: tuple[int, int, int] | None,
+    augment: str | None,
+    learning_rate: float | str,
+    n_networks: int,
+    use_weights: bool | str,
+    device: str,
+    random_state: Any,
     most_steps: int | None = None,
 ) -> np.ndarray:
-    """Scores of models trained on one set; see `evaluate` for the parameters.
+    """Scores of models trained on one set; see `evaluate` for the parameters and their defaults.
 
     With `most_steps` networks pass over the rows as often as these steps allow, not more often than
     the protocol says.

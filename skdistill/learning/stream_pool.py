@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import _num_samples
 
 from ..coreset import SensitivityCoreset
@@ -16,16 +16,9 @@ from ..streaming.sources import is_stream, open_source
 POOL_ROWS = 50_000  # more of them gain little: at a few thousand held-out rows scores are settled
 
 
-class RowNumbers(TransformerMixin, BaseEstimator):
-    """The number of each row as its only feature: all rows differ, and nothing in them is read."""
-
-    def fit(self, X: Any, y: Any = None) -> RowNumbers:
-        """Learn nothing."""
-        return self
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Numbers (n, 1) from 0."""
-        return np.arange(_num_samples(X), dtype=np.float64)[:, None]
+def row_numbers(X: Any) -> np.ndarray:
+    """Numbers (n, 1) from 0: as the only feature they tell all rows apart, and nothing is read."""
+    return np.arange(_num_samples(X), dtype=np.float64)[:, None]
 
 
 def larger_than_memory(distiller: Any, X: Any, y: Any, sample_weight: Any) -> bool:
@@ -60,7 +53,7 @@ def random_pool(distiller: Any) -> SensitivityCoreset:
         POOL_ROWS,
         loss=_alike,
         uniform_mixing=1.0,
-        preprocessor=None if distiller.preprocessor is None else RowNumbers(),
+        preprocessor=None if distiller.preprocessor is None else FunctionTransformer(row_numbers),
         target_type=distiller.target_type,
         device=distiller.device,
         random_state=distiller.random_state,
