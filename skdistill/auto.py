@@ -19,6 +19,7 @@ from ._input.rows import Rows, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input
 from .data import DistilledData
 from .distiller import DatasetDistiller
+from .learning.callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from .learning.stream_pool import larger_than_memory, random_pool, rows_of_pool
 from .selection.candidates import Given, default_candidates
 from .selection.contest import ENOUGH_HELD_OUT, Entry, hold_contest, make_entries
@@ -32,7 +33,7 @@ CONTEST_BUDGET = 2000  # rows of the sets in the contest, at most
 ROUNDS = (3, 5)  # with many and with few held-out rows
 
 
-class AutoDistiller(BaseDistiller):
+class AutoDistiller(CallbackSupportMixin, BaseDistiller):
     """Make several small sets and keep the one that trains the model best on held-out rows.
 
     ``DistilledClassifier(model, AutoDistiller(200))`` chooses rows for that model;
@@ -41,6 +42,9 @@ class AutoDistiller(BaseDistiller):
     No single kind of rows serves all models: boosting wants other rows than a linear model, and a
     balanced score other ones than plain accuracy. Which kind serves best is found out by training
     on small sets, which takes little time.
+
+    Callbacks of scikit-learn 1.9 and later hear of each round and of each candidate in it; one
+    that returns True ends the round.
 
     Read more in the :ref:`user guide <rows_for_your_model>`.
 
@@ -245,6 +249,7 @@ callable, default="rbf"
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> AutoDistiller:
         """Try the candidates and keep the best small set.
@@ -272,6 +277,7 @@ callable, default="rbf"
             If every candidate fails; the reasons are named.
         """
         began = time.perf_counter()
+        task = FitTask(self, X, y, sample_weight)
         self._check_candidates()
         self.device_ = str(resolve_device(self.device))
         rng = check_random_state(self.random_state)
@@ -293,20 +299,24 @@ callable, default="rbf"
         self._say(f"{len(part)} distinct rows, {len(entries)} candidates", began)
 
         if budget >= len(part):
+            task.begin(0)
             best = 0
             small = part.small_set(np.arange(len(part)), part.weight)
             use_weights = True
         else:
             pool = sampled(part, POOL_ROWS, rng)[0]
+            n_rounds = self._resolve_rounds(len(pool))
+            task.begin(n_rounds + 1)
             best = hold_contest(
                 pool,
                 entries,
                 judges,
                 min(budget, CONTEST_BUDGET),
-                n_rounds=self._resolve_rounds(len(pool)),
+                n_rounds=n_rounds,
                 held_out=self.validation_fraction,
                 rng=rng,
                 say=lambda message: self._say(message, began),
+                each=task.each,
             )
             small = polish(
                 part,
@@ -316,6 +326,7 @@ callable, default="rbf"
                 n_trials=self.n_exchanges,
                 move_targets=data.target.kind == "numbers" and not self._own_rows(),
                 rng=rng,
+                each=task.each,
             )
             use_weights = entries[best].use_weights
         self._store(small, use_weights, entries, best, data)
@@ -325,6 +336,7 @@ callable, default="rbf"
         features = small.features
         self._set_map(kernel, features.astype(float_type(features.dtype), copy=False), units)
         self._say(f"{len(small.y)} rows: {self.best_candidate_}", began)
+        task.end()
         failed = {e.candidate.name: e.reason for e in entries if e.reason is not None}
         if failed:
             told = "; ".join(f"{name}: {reason}" for name, reason in failed.items())

@@ -298,8 +298,9 @@ default="rbf"
 
     With scikit-learn 1.9 or later ``set_callbacks(sklearn.callback.ProgressBar())`` shows the
     progress (of held-out parts too, one after the other), and other callbacks of `sklearn.callback`
-    work as well: a task for each stage of training, with a hundredth of its steps as a subtask. A
-    callback that returns True at the end of one ends the stage; the best rows so far are kept.
+    work as well: a task for each stage of training, with a hundredth of its steps as a subtask. The
+    bar of the fit moves by the number of stages that there are at most. A callback that returns
+    True at the end of a subtask ends the stage; the best rows so far are kept.
 
     References
     ----------
@@ -684,6 +685,7 @@ default="rbf"
             tol=self.tol,
             report=Progress(lambda line: self._say(line, self._began)) if self.verbose else None,
             task=task.stage if task.is_heard else unheard,
+            expect=task.begin,
         )
         return Settings(
             options,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -20,11 +20,14 @@ except ImportError:
 
 __all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
 
+T = TypeVar("T")
 PARTS = 100  # of a stage that callbacks hear of: each step would cost more than it tells
 
 
 class FitTask:
     """What callbacks hear of a fit: its stages, hundredths of their steps, estimators inside it.
+
+    Nobody hears of a fit before `begin`.
 
     Parameters
     ----------
@@ -32,13 +35,9 @@ class FitTask:
         With `CallbackSupportMixin`, in a method decorated by `with_callbacks`.
     X, y, sample_weight
         As passed to `fit`.
-    n_parts : int or None
-        Tasks directly below the fit; None where they are not known beforehand.
     """
 
-    def __init__(
-        self, estimator: Any, X: Any, y: Any, sample_weight: Any, n_parts: int | None = None
-    ) -> None:
+    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
         self._told = {
             "estimator": estimator,
             "X": X,
@@ -46,10 +45,18 @@ class FitTask:
             "metadata": {"sample_weight": sample_weight},
         }
         self._root: Any = None
+        self.is_heard = bool(getattr(estimator, "_skl_callbacks", ()))
+
+    def begin(self, n_parts: int) -> FitTask:
+        """Say that the fit begins; once it is known how many tasks are below it at most.
+
+        A bar moves by shares of that number, and jumps to its end where the fit takes fewer.
+        """
+        estimator = self._told["estimator"]
         if hasattr(estimator, "_init_callback_context"):
             self._root = estimator._init_callback_context(max_subtasks=n_parts)
             self._root.call_on_fit_task_begin(**self._told)
-        self.is_heard = bool(getattr(estimator, "_skl_callbacks", ()))
+        return self
 
     @contextmanager
     def part(self, name: str, inner: Any) -> Iterator[None]:
@@ -69,6 +76,29 @@ class FitTask:
             context.call_on_fit_task_begin(**self._told)
             yield
             context.call_on_fit_task_end(**self._told)
+
+    def each(self, name: str, items: Collection[T]) -> Iterator[T]:
+        """Go through the items, each a task below one of this name.
+
+        Parameters
+        ----------
+        name : str
+        items : collection
+
+        Yields
+        ------
+        object
+            Each item; none after a callback asks to stop.
+        """
+        if not self.is_heard:
+            yield from items
+            return
+        with self.stage(name, len(items)) as reached:
+            for place, item in enumerate(items):
+                if reached(place):
+                    return
+                yield item
+            reached(len(items))
 
     def end(self) -> None:
         """Say that the fit is over."""

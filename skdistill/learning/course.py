@@ -250,7 +250,7 @@ class _Runner:
             trainer = self._trainer(
                 self.data.subset(slice(end)), self.data.subset(slice(end, None))
             )
-            self._keep([trainer])
+            self._prepare([trainer])
             result = train(trainer)
             if self.data.codes is not None and trainer.objective.needs_steps:
                 choice = None if result.best is None else result.best.choice
@@ -261,7 +261,7 @@ class _Runner:
             return trainer.objective, result
         trainer = self._trainer(self.data, None)
         if not splits or not trainer.stages():
-            self._keep([trainer])
+            self._prepare([trainer])
             return trainer.objective, train(trainer)
         parts = [
             self._trainer(
@@ -271,7 +271,7 @@ class _Runner:
             )
             for number, (index, held_out) in enumerate(splits, 1)
         ]
-        self._keep([trainer, *parts])
+        self._prepare([trainer, *parts])
         result = train_in_folds(trainer, parts)
         if result.status == "interrupted" and result.best is None:
             # What the first part has found so far is better than the start.
@@ -282,8 +282,9 @@ class _Runner:
         result.loss_curve = result.loss_curve or parts[0].finished().loss_curve
         return trainer.objective, result
 
-    def _keep(self, trainers: list[Trainer]) -> None:
-        """Let the trainers write their common state into the checkpoint, where there is one."""
+    def _prepare(self, trainers: list[Trainer]) -> None:
+        """Say how many stages there are at most; let the trainers share the checkpoint, if any."""
+        self.settings.options.expect(len(trainers) * len(trainers[0].stages()))
         checkpoint = self.settings.checkpoint
         if checkpoint is None or not trainers[0].stages():
             return

@@ -108,7 +108,9 @@ class TrainingOptions:
         What looks name as the rows that are trained on.
     task : callable
         Name and number of steps of a stage -> context manager around it, whose function of the
-        number of steps made says whether to end the stage; see `skdistill._callbacks`.
+        number of steps made says whether to end the stage; see `skdistill.learning.callbacks`.
+    expect : callable
+        Told once, before the first stage, how many stages there are at most.
     """
 
     max_iter: int | None = None
@@ -120,6 +122,7 @@ class TrainingOptions:
     report: Callable[[Look], None] | None = None
     part: str = ""
     task: StageTask = unheard
+    expect: Callable[[int], Any] = lambda n_stages: None
 
 
 @dataclass

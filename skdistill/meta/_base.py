@@ -185,7 +185,7 @@ class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, Base
 
     def _fit_task(self, X: Any, y: Any, sample_weight: Any) -> FitTask:
         """Return what callbacks hear of a fit: the distiller, and the estimator if there is one."""
-        return FitTask(self, X, y, sample_weight, 1 + (self.estimator is not None))
+        return FitTask(self, X, y, sample_weight).begin(1 + (self.estimator is not None))
 
     def _given_distiller(self) -> Any:
         """Return the distiller parameter, the default distiller for None."""

@@ -8,7 +8,7 @@ must beat it by more than the noise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from .._input.frames import ENCODE, holds_more_than_numbers
 from .judge import Judge
 from .part import Part, SmallSet, split
 
+Each = Callable[[str, Collection[int]], Iterable[int]]  # name of a task and its parts -> the parts
 UNIFORM_DRAWS = 2  # a round: what all others are measured by should be no lucky draw
 KEPT = (0.35, 0.2)  # of the candidates, after the first and the second round
 FEWEST_KEPT = 4
@@ -61,6 +62,11 @@ def make_entries(
     return [Entry(c, use) for c in candidates for use in c.weights if takes or not use]
 
 
+def unheard(name: str, items: Collection[int]) -> Iterable[int]:
+    """Parts of a task that nobody listens to."""
+    return items
+
+
 def hold_contest(
     part: Part,
     entries: list[Entry],
@@ -71,8 +77,11 @@ def hold_contest(
     held_out: float,
     rng: np.random.RandomState,
     say: Callable[[str], None],
+    each: Each = unheard,
 ) -> int:
     """Fill in the scores of the entries, and return the position of the winner.
+
+    `each` goes through the entries of a round; those that it leaves out leave the contest.
 
     Raises
     ------
@@ -90,7 +99,7 @@ def hold_contest(
             train, held = part.take(a, seed), part.take(b, seed)
         size = min(budget, len(train))
         draws: dict[int, list[SmallSet]] = {}
-        for i in running:
+        for i in each(f"round {number + 1}", running):
             entry = entries[i]
             try:
                 key = id(entry.candidate)
@@ -102,6 +111,7 @@ def hold_contest(
                 entry.scores.append(np.mean(found, axis=0))
             except Exception as error:
                 entry.reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        running = [i for i in running if entries[i].reason or len(entries[i].scores) > number]
         running = [i for i in running if entries[i].reason is None]
         if not running:
             told = "; ".join(f"{e.candidate.name}: {e.reason}" for e in entries[:REASONS_SHOWN])

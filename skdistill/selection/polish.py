@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.metrics import pairwise_distances_argmin
 
 from .candidates import Recipe
-from .contest import Entry
+from .contest import Each, Entry, unheard
 from .judge import Judge
 from .part import Part, SmallSet, sampled
 from .targets import moved, nearest
@@ -39,6 +39,7 @@ def polish(
     n_trials: int,
     move_targets: bool,
     rng: np.random.RandomState,
+    each: Each = unheard,
 ) -> SmallSet:
     """Make the set that is handed out.
 
@@ -55,6 +56,8 @@ def polish(
     move_targets : bool
         Whether the target is of numbers, which may be moved.
     rng : RandomState
+    each : callable
+        Goes through the trials; those that it leaves out are not made.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def polish(
     dear = learnt or len(part) * budget > CHEAP_SET
     for _ in range(0 if dear else SETS - 1):
         attempt.take(entry.candidate.make_last(part, budget, rng))
-    for trial in range(n_trials):
+    for trial in each("polish", range(n_trials)):
         if move_targets and trial % 2:
             attempt.move_targets()
         elif attempt.best.which is not None:

@@ -12,11 +12,13 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdistill import (
+    AutoDistiller,
     DatasetDistiller,
     DistilledClassifier,
     DistilledRegressor,
@@ -70,7 +72,7 @@ def test_stages_and_steps_are_tasks(digits):
     weight = np.ones(len(X))
     distiller, recorder = with_recorder(early_stopping=False)
     distiller.fit(X, y, sample_weight=weight)
-    assert recorder.begun[:2] == ["setup", ("fit", None)]
+    assert recorder.begun[:2] == ["setup", ("fit", 2)]
     # Few rows: without held-out parts two stages of 24 and 16 steps, each step a task.
     assert Counter(recorder.begun[2:]) == {("solve", 24): 1, ("dual", 16): 1, ("steps", 0): 40}
     assert Counter(recorder.ended) == {"fit": 1, "solve": 1, "dual": 1, "steps": 40}
@@ -86,6 +88,7 @@ def test_every_held_out_part_is_heard(digits):
     begun, ended = Counter(recorder.begun), Counter(recorder.ended)
     stages = Counter(name for name, _ in recorder.begun[1:])
     assert begun["solve", 24] >= 5
+    assert begun["fit", 2 * (5 + 1)] == 1  # as many stages at most
     assert stages["solve"] == 5 + 1  # five parts, and all rows as far as was best
     assert stages["steps"] == ended["steps"]
 
@@ -129,12 +132,17 @@ def test_an_interruption_ends_every_task(digits):
     assert recorder.torn_down == 1
 
 
-def test_bad_input_tears_down_too(digits):
-    X, _ = digits
-    distiller, recorder = with_recorder(objective="analytic_ridge")
-    with pytest.raises(ValueError, match="y is missing"):
-        distiller.fit(X)
-    assert recorder.torn_down == 1
+def test_an_error_tears_down_what_was_set_up(digits):
+    def failing(targets, outputs):
+        raise ValueError("of the loss")
+
+    distiller, recorder = with_recorder(batch_loss=failing, early_stopping=False)
+    with pytest.raises(ValueError, match="of the loss"):
+        distiller.fit(*digits)
+    assert recorder.torn_down == recorder.begun.count("setup") == 1
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        distiller.fit(digits[0], digits[1][:-1])
+    assert recorder.torn_down == recorder.begun.count("setup")
 
 
 def test_a_pipeline_hands_its_callbacks_down(digits):
@@ -158,7 +166,7 @@ def test_a_meta_estimator_hands_its_callbacks_to_the_distiller(digits):
     model, recorder = meta_with_recorder()
     model.fit(*digits)
     # The task of the meta-estimator and the distiller's fit are one.
-    assert recorder.begun[:3] == ["setup", ("fit", 1), ("fit", None)]
+    assert recorder.begun[:3] == ["setup", ("fit", 1), ("fit", 1)]
     assert Counter(recorder.begun[3:]) == {("solve", 40): 1, ("steps", 0): 40}
     assert Counter(recorder.ended) == {"fit": 2, "solve": 1, "steps": 40}
     assert recorder.ended[-1] == "fit" and recorder.torn_down == 1
@@ -221,12 +229,50 @@ def test_fitted_distillers_are_pickled_and_cloned(digits):
     assert not hasattr(clone(distiller), "distilled_")
 
 
-def test_progress_bars(digits, capsys):
+CORESETS = [(SensitivityCoreset(sampling=name), False) for name in ("medoids", "systematic")]
+AUTO = AutoDistiller(
+    20, candidates=CORESETS, estimator=GaussianNB(), n_rounds=3, n_exchanges=0, random_state=0
+)
+BARS = {
+    "stages": quick(early_stopping=False),
+    "held-out parts": quick(),
+    "no steps": quick(objective="analytic_ridge"),
+    "meta": DistilledClassifier(KNeighborsClassifier(1), quick(max_iter=10), use_weights=False),
+    "pipeline": make_pipeline(StandardScaler(), quick(max_iter=10)),
+    "auto": AUTO,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support callbacks")
+@pytest.mark.parametrize("name", BARS)
+def test_the_outer_progress_bar_moves(digits, name, monkeypatch):
     pytest.importorskip("rich")
     callback = pytest.importorskip("sklearn.callback")
-    distiller = quick(early_stopping=False).set_callbacks(callback.ProgressBar())
-    assert distiller.fit(*digits).n_iter_ >= 1
-    assert capsys.readouterr().out
+    from rich.progress import Progress
+
+    told = []
+
+    def update(self, task_id, **options):
+        Progress_update(self, task_id, **options)
+        task = self.tasks[0]
+        told.append((task.completed, task.total))
+
+    Progress_update = Progress.update
+    monkeypatch.setattr(Progress, "update", update)
+    clone(BARS[name]).set_callbacks(callback.ProgressBar()).fit(*digits)
+    shares = [completed / total for completed, total in told]
+    assert shares[-1] == 1 and shares == sorted(shares)
+    assert name == "no steps" or len({share for share in shares if 0 < share < 1}) >= 3
+
+
+def test_a_callback_ends_the_contest_of_auto_distiller(digits):
+    pytest.importorskip("sklearn.callback")
+    recorder = Recorder(stop_at=2)
+    auto = clone(AUTO).set_callbacks(recorder).fit(*digits)
+    assert ("fit", 3 + 1) in recorder.begun  # rounds and the last choice
+    # Two entries of three were tried in the first round, and stay.
+    assert Counter(recorder.ended)["steps"] == 2 * 3
+    assert len(auto.distilled_) == 20
 
 
 def test_without_callbacks_in_scikit_learn():
