@@ -10,18 +10,19 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from .number_text import find_convention, is_missing_mark, numbers_of_texts
+from .dates import are_times, date_parser, days_of_times, import_skrub
+from .number_text import common_unit, find_convention, is_missing_mark, numbers_of_texts
 
 MAX_LEVELS = 40  # different texts of a category; a column with more of them is text
 MIN_LEVEL_SHARE = 0.01  # levels that are rarer are one level together
 TEXT_FEATURES = 30
 _NUMBERS = {"integer", "floating", "mixed-integer-float", "decimal", "boolean"}
-_SCALARS = (str, int, float, bool, np.number, np.bool_, Decimal)
-_DATES = {"datetime", "datetime64", "date"}
+_DATES = {"datetime", "datetime64", "date", "period"}
 
 
 class UnreadableColumnError(TypeError):
@@ -71,15 +72,20 @@ def read_column(series: Any) -> Column:
 
 def _read_texts(series: Any) -> Column:
     values = _distinct(series)
-    if not all(isinstance(value, _SCALARS) for value in values):
-        kinds = sorted({type(value).__name__ for value in values})
-        raise UnreadableColumnError(f"values of the type {', '.join(kinds)}")
-    texts = [str(value) for value in values]
+    kinds = {type(value).__name__ for value in values if not _is_one(value)}
+    if kinds:
+        raise UnreadableColumnError(f"values of the type {', '.join(sorted(kinds))}")
+    if all(isinstance(value, Real | Decimal) for value in values):  # fractions among them
+        return Number()
+    texts = [text_of(value) for value in values]
     told = [text for text in texts if not is_missing_mark(text)]
-    decimal = find_convention(texts)
+    unit = common_unit(told)
+    decimal = find_convention(text.removesuffix(unit) for text in texts)
     if decimal is not None:
-        return Number(decimal)
-    parser = _date_parser(told)
+        return Number(decimal, unit)
+    if are_times(told):
+        return Duration(clock=True)
+    parser = date_parser(told)
     if parser is not None:
         return Date(parser)
     if len(texts) <= MAX_LEVELS:
@@ -90,6 +96,16 @@ def _read_texts(series: Any) -> Column:
     return Text()
 
 
+def _is_one(value: Any) -> bool:
+    """Whether a value is one and not several: a UUID is, a list is not."""
+    return isinstance(value, str | bytes) or not (isinstance(value, complex) or np.iterable(value))
+
+
+def text_of(value: Any) -> str:
+    """Text of a value of any kind; bytes are letters, as readers of ARFF files give them."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
 def _distinct(series: Any) -> Any:
     """Different values of a column but for missing ones."""
     try:
@@ -97,34 +113,6 @@ def _distinct(series: Any) -> Any:
     except TypeError as error:  # lists and mappings cannot be compared
         kind = type(series.dropna().iloc[0]).__name__
         raise UnreadableColumnError(f"values of the type {kind}") from error
-
-
-def _date_parser(texts: list[str]) -> Any:
-    """Fitted parser of dates for different texts, or None where they are none."""
-    sample = texts[:: max(1, len(texts) // 20)]
-    if not sample or not all(len(t) >= 6 and sum(map(str.isdigit, t)) >= 3 for t in sample):
-        return None
-    import pandas as pd
-
-    skrub = import_skrub("a date written as text")
-    parser = skrub.ToDatetime()
-    try:
-        parser.fit_transform(pd.Series(texts, name="date"))
-    except skrub.core.RejectColumn:
-        return None
-    return parser
-
-
-def import_skrub(purpose: str) -> Any:
-    """Return skrub, or say how to get it."""
-    try:
-        import skrub
-        import skrub.core
-    except ImportError as error:
-        raise ImportError(
-            f'{purpose} needs skrub to become features: pip install "skdistill[tables]"'
-        ) from error
-    return skrub
 
 
 @dataclass
@@ -147,9 +135,10 @@ class Column:
 
 @dataclass
 class Number(Column):
-    """A number, or one written as text under a convention."""
+    """A number, or one written as text under a convention, with a unit after it perhaps."""
 
     decimal: str = "."
+    unit: str = ""
     kind = "number"
 
     def features(self, series: Any) -> np.ndarray:
@@ -161,8 +150,8 @@ class Number(Column):
         if pd.api.types.is_numeric_dtype(series.dtype):
             return series.to_numpy(dtype=np.float64, na_value=np.nan)[:, None]
         codes, values = pd.factorize(series)
-        if any(isinstance(value, str) for value in values):
-            texts = [value if isinstance(value, str) else str(value) for value in values]
+        if any(isinstance(value, str | bytes) for value in values):
+            texts = (text_of(value).removesuffix(self.unit) for value in values)
             numbers = numbers_of_texts(texts, self.decimal)
         else:
             numbers = np.asarray(values, dtype=np.float64)
@@ -171,14 +160,18 @@ class Number(Column):
 
 @dataclass
 class Duration(Column):
-    """A length of time, in days."""
+    """A length of time or a time of day, in days."""
 
+    clock: bool = False  # whether it is written as text or a time of Python
     kind = "duration"
 
     def features(self, series: Any) -> np.ndarray:
         """Days, NaN where one is missing."""
         import pandas as pd
 
+        if self.clock:
+            codes, values = pd.factorize(series)
+            return np.append(days_of_times(map(text_of, values)), np.nan)[codes][:, None]
         values = pd.to_timedelta(series).to_numpy()
         return (values / np.timedelta64(1, "D")).astype(np.float64)[:, None]
 
@@ -203,7 +196,8 @@ class Date(Column):
         parts = self.encoder.fit_transform(dates)
         values = parts.to_numpy(dtype=np.float64)
         # A part that does not vary is none, such as the hour of plain days.
-        self.varying = np.flatnonzero(np.nanmax(values, 0) > np.nanmin(values, 0))
+        varies = np.nanmax(values, 0) > np.nanmin(values, 0) if len(values) else [False]
+        self.varying = np.flatnonzero(varies)
         told = [str(part).removeprefix("date_") for part in parts.columns[self.varying]]
         self.names = [f"{name}_days", *(f"{name}_{part}" for part in told)]
         return self.features(series)
@@ -215,9 +209,11 @@ class Date(Column):
         if isinstance(series.dtype, pd.PeriodDtype):
             series = series.dt.to_timestamp()
         codes, values = pd.factorize(series)
+        if pd.api.types.infer_dtype(values) == "period":
+            values = pd.PeriodIndex(values).to_timestamp()
         values = pd.Series(values, name="date")
         if self.parser is not None and not pd.api.types.is_datetime64_any_dtype(values.dtype):
-            values = self.parser.transform(values.astype(str))
+            values = self.parser.transform(values.map(text_of))
         if getattr(values.dtype, "tz", None) is None:
             values = pd.to_datetime(values, errors="coerce", utc=True)
         # The hour of a date is that of its own clock.
@@ -274,8 +270,9 @@ class Category(Column):
         """Values as objects; all as text where text stands beside other values."""
         values = series.astype(object)
         told = values.dropna()
-        if len({type(value) is str for value in told.unique()}) > 1:
-            return values.where(values.isna(), told.map(str))
+        kinds = {type(value) for value in told.unique()}
+        if bytes in kinds or (str in kinds and len(kinds) > 1):
+            return values.where(values.isna(), told.map(text_of))
         return values
 
 
@@ -304,7 +301,7 @@ class Text(Column):
         import pandas as pd
 
         codes, values = pd.factorize(series)
-        return codes, pd.Series([str(value) for value in values], name="text", dtype=object)
+        return codes, pd.Series([text_of(value) for value in values], name="text", dtype=object)
 
     def features(self, series: Any) -> np.ndarray:
         """Directions of each text, zeros where it is missing."""

@@ -36,7 +36,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     """Encode the columns of a DataFrame by what their values are.
 
     Numbers, also those written as text, keep one column; the median stands for missing ones.
-    Dates become their days since 1970, their year, and month, day, weekday and hour as angles.
+    Dates become their days since 1970, their year, and month, day, weekday and hour as angles;
+    times of day and lengths of time become days.
     Categories of up to 40 levels are one-hot, with one column for all levels rarer than 1 % and one
     for missing ones. Texts of more levels are reduced to at most 30 directions of their character
     n-grams, and left out where nearly all are different single words: those are ids.

@@ -18,7 +18,8 @@ MISSING_MARKS = frozenset(
 MIN_SHARE = 0.9  # of the cells that must be numbers; the others are marks of a missing value
 MAX_OTHER_MARKS = 2  # so many different texts may stand among the numbers
 
-_UNIT = r"(?:[$€£¥₹%‰]|[A-Z]{3}|kr|zł)"
+_UNIT = r"(?:[A-Z]{0,2}\$|[€£¥₹%‰]|[A-Z]{3}|kr|zł|Rs\.?)"
+_LAST_UNIT = re.compile(r"(?<=\d)\s*°?(?:[^\W\d_]|/){0,12}[²³]?$")
 _LEADING_ZERO = re.compile(r"\s*0\d")  # "007" is a code, and so are the others of its column
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _WHOLE = r"(?:0|[1-9]\d*)"
@@ -32,7 +33,7 @@ _CONVENTIONS = {  # mark of decimals -> pattern, and marks of thousands that it 
 _PATTERNS = {
     decimal: re.compile(
         rf"(?P<sign>[-+\u2212]?)\s*(?:{_UNIT}\s*)?(?P<sign2>[-+\u2212]?)(?P<body>(?=[\d.,]*\d){body})"
-        rf"\s*(?:{_UNIT})?"
+        rf"(?P<sign3>-?)\s*(?:{_UNIT})?"
     )
     for decimal, (body, _) in _CONVENTIONS.items()
 }
@@ -41,6 +42,26 @@ _PATTERNS = {
 def is_missing_mark(text: str) -> bool:
     """Tell whether a cell says that it has no value."""
     return text.strip().lower() in MISSING_MARKS
+
+
+def common_unit(texts: Iterable[str]) -> str:
+    """Find the unit that all texts end with, such as " kg"; "" where there is none.
+
+    Letters behind a number are a unit only if they are the same everywhere: "12A" beside "7B" is a
+    code.
+
+    Examples
+    --------
+    >>> common_unit(["5 kg", "7.5 kg"]), common_unit(["12A", "7B"]), common_unit(["5", "7 kg"])
+    (' kg', '', '')
+    """
+    units = set()
+    for text in texts:
+        found = _LAST_UNIT.search(text)
+        units.add(found[0] if found else "")
+        if len(units) > 1:
+            return ""
+    return units.pop() if units else ""
 
 
 def find_convention(texts: Iterable[str]) -> str | None:
@@ -98,7 +119,7 @@ def parse_number(text: str, decimal: str) -> float | None:
     body = found["body"]
     for mark in (*_CONVENTIONS[decimal][1], "\u00a0", "\u202f"):
         body = body.replace(mark, "")
-    minus = (found["sign"] in ("-", "\u2212")) != (found["sign2"] in ("-", "\u2212"))
+    minus = sum(found[sign] in ("-", "\u2212") for sign in ("sign", "sign2", "sign3")) % 2 == 1
     number = float(body.replace(",", "."))
     return -number if minus != negative else number
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import decimal
+import fractions
+import uuid
 
 import numpy as np
 import pytest
@@ -23,6 +26,10 @@ NUMBERS = {
     "dollars": [f"${abs(v):.2f}" for v in VALUES],
     "per cent": [f"{v:.1f} %" for v in VALUES],
     "question mark": ["?" if i % 20 == 0 else f"{v:.2f}" for i, v in enumerate(VALUES)],
+    "unit": [f"{v:.2f} km/h" for v in VALUES],
+    "minus behind": [f"{abs(v):.2f}" + ("-" if v < 0 else "") for v in VALUES],
+    "reais": [f"R$ {v:.2f}" for v in VALUES],
+    "fractions": [fractions.Fraction(int(v), 7) for v in VALUES],
     "decimals": [decimal.Decimal(f"{v:.2f}") for v in VALUES],
     "objects": np.array(VALUES.tolist(), dtype=object),
     "nullable": pd.Series(VALUES.astype(int), dtype="Int64").mask(VALUES > 50),
@@ -31,7 +38,11 @@ NUMBERS = {
 DATES = {
     "iso": DAYS.strftime("%Y-%m-%d"),
     "day first": DAYS.strftime("%d/%m/%Y"),
+    "month by name": DAYS.strftime("%b %d, %Y"),
+    "short year": DAYS.strftime("%d-%b-%y"),
+    "afternoon": DAYS.strftime("%m/%d/%Y 03:30 PM"),
     "objects": DAYS.date,
+    "period objects": list(pd.period_range("2020-01-01", periods=N, freq="D")),
     "zone": DAYS.tz_localize("Europe/Zurich"),
     "period": pd.period_range("2020-01-01", periods=N, freq="D"),
     "gaps": pd.Series(DAYS).mask(VALUES > 50),
@@ -53,7 +64,7 @@ def test_dates_grow_with_time(name):
     assert [column.kind for column in encoder.columns_] == ["date"]
     known = frame["a"].notna().to_numpy()
     days = (DAYS - pd.Timestamp(0)).days.to_numpy()
-    assert_allclose(features[known, 0], days[known])
+    assert_allclose(np.floor(features[known, 0]), days[known])
     assert not any("hour" in feature for feature in encoder.get_feature_names_out())
     assert np.isfinite(features).all()  # the median stands for a missing date
 
@@ -62,6 +73,31 @@ def test_hour_is_that_of_the_clock():
     times = pd.DataFrame({"t": pd.date_range("2020-01-01", periods=N, freq="h", tz="Asia/Tokyo")})
     bare = times.assign(t=times["t"].dt.tz_localize(None))
     assert_allclose(TableEncoder().fit_transform(times), TableEncoder().fit_transform(bare))
+
+
+@pytest.mark.parametrize("form", [None, "%H:%M:%S", "%I:%M:%S %p"])
+def test_times_of_day_are_shares_of_a_day(form):
+    minutes = np.arange(N) * 7
+    times = [datetime.time(m // 60, m % 60) for m in minutes]
+    values = times if form is None else [time.strftime(form) for time in times]
+    features = TableEncoder(scale=False).fit_transform(pd.DataFrame({"t": [*values, None]}))
+    assert_allclose(features[:N, 0], minutes / (24 * 60))
+
+
+def test_bytes_are_texts():
+    words = np.array(["red", "blue"] * (N // 2), dtype=object)
+    frame = pd.DataFrame({"c": [word.encode() for word in words]})
+    assert_array_equal(
+        TableEncoder().fit_transform(frame),
+        TableEncoder().fit_transform(pd.DataFrame({"c": words})),
+    )
+
+
+def test_ids_of_any_type_and_dates_that_are_all_missing():
+    frame = pd.DataFrame({"n": VALUES, "d": pd.NaT, "u": [uuid.UUID(int=i) for i in range(N)]})
+    encoder = TableEncoder()
+    assert encoder.fit_transform(frame).shape == (N, 2)
+    assert [column.kind for column in encoder.columns_] == ["number", "date", "left out"]
 
 
 def test_arrow_types():
@@ -141,8 +177,8 @@ def test_a_number_beside_a_text_stays_a_number():
 
 
 def test_all_refused_columns_are_named_at_once():
-    frame = pd.DataFrame({"l": [[1], [2]], "a": [1, 2], "b": [b"x", b"y"], "z": [1j, 2j]})
-    with pytest.raises(TypeError, match=r"'l' holds .*list.*'b' holds .*bytes.*'z' holds complex"):
+    frame = pd.DataFrame({"l": [[1], [2]], "a": [1, 2], "b": [{1}, {2}], "z": [1j, 2j]})
+    with pytest.raises(TypeError, match=r"'l' holds .*list.*'b' holds .*set.*'z' holds complex"):
         TableEncoder().fit(frame)
     with pytest.raises(ValueError, match=r"infinity in the columns \['a', 'b'\]"):
         TableEncoder().fit(pd.DataFrame({"a": [np.inf, 1], "b": [-np.inf, 0], "c": [0.0, 1]}))
