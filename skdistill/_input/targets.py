@@ -228,10 +228,16 @@ def is_missing(label: Any) -> bool:
     return label is None or type(label).__name__ in ("NAType", "NaTType") or bool(label != label)
 
 
+def check_classes(y: np.ndarray) -> None:
+    """Raise a ValueError where numbers are no classes; without a word of the cast that tells."""
+    with np.errstate(invalid="ignore"):  # beyond int64
+        check_classification_targets(y)
+
+
 def _check_labels(y: np.ndarray) -> None:
     """Raise a ValueError where numbers are no classes."""
     try:
-        check_classification_targets(y)
+        check_classes(y)
     except ValueError as error:
         raise ValueError(
             f"{error} Use target_type='regression' for numbers; for classes, group them first, for "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .table import InputError, Table
+from .table import InputError, Table, import_pyarrow
 
 NO_WEIGHT = "none"
 LARGEST_WEIGHT = 1e30  # sums of more leave the range of single precision
@@ -26,8 +27,7 @@ def table_of_frame(
     weight: str | None,
 ) -> Table:
     """Tell target, weights and features of a DataFrame."""
-    frame.columns = [str(column) for column in frame.columns]
-    columns = list(frame.columns)
+    columns = name_columns(path, frame)
     drop = listed_columns(drop, columns)
     weight, notes = choose_weight(path, columns, target, drop, weight)
     apart = [] if weight is None else [weight]
@@ -50,6 +50,29 @@ def table_of_frame(
         weight_name=weight,
         notes=notes,
     )
+
+
+def name_columns(path: Path, frame: Any) -> list[str]:
+    """Make texts of the names of columns and return them; refuse names and texts that are none.
+
+    The texts of a parquet file are not looked at by its reader, and would end what uses them.
+    """
+    names = [str(column) for column in frame.columns]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"{str(path)!r} names the column {twice[0]!r} twice; rename one of them")
+    frame.columns = names
+    levels = [frame.index.get_level_values(k) for k in range(frame.index.nlevels)]
+    for values in (*(frame[name] for name in names), *levels):
+        array = values.array.categories.array if values.dtype == "category" else values.array
+        if getattr(array.dtype, "storage", None) == "pyarrow":
+            try:
+                import_pyarrow("reading texts").array(array).validate(full=True)
+            except ValueError as error:
+                raise InputError(
+                    f"{str(path)!r} is damaged: column {values.name!r} holds what is no text"
+                ) from error
+    return names
 
 
 def row_numbers_told(name: str) -> str:

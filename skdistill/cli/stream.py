@@ -24,6 +24,7 @@ from .columns import (
     choose_weight,
     column_values,
     listed_columns,
+    name_columns,
     row_numbers_told,
 )
 from .features import fit_encoder
@@ -156,7 +157,7 @@ class _Parts:
         parts = reading(self.path, read)
         while (part := reading(self.path, lambda: next(parts, None))) is not None:
             frame, share = part
-            frame.columns = [str(column) for column in frame.columns]
+            name_columns(self.path, frame)
             n_rows += len(frame)
             if bar is not None:
                 bar.show(n_rows, share)

@@ -158,6 +158,8 @@ def reading(path: Path, read: Any) -> Any:
         raise InputError(
             f'reading {path.suffix} files needs pyarrow: pip install "skdistill[io]"'
         ) from error
-    except (OSError, ValueError, EOFError, RecursionError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # damage ends in whatever a reader of another library meets
+        plain = isinstance(error, OSError | ValueError | EOFError | RecursionError)
+        reason = str(error).strip() if plain else repr(error)
+        reason = (reason.splitlines() or [type(error).__name__])[0]
         raise InputError(f"{str(path)!r} cannot be read: {reason}") from error

@@ -75,12 +75,14 @@ class NystroemMap:
             if np.isfinite(found).all():
                 return found
         found = self._product(X, right, np.dtype(np.float64), device)
+        with np.errstate(over="ignore"):
+            found = found.astype(dtype, copy=False)
         if not np.isfinite(found).all():
             raise ValueError(
                 f"X holds values up to {np.abs(X).max():.1e}, for which the kernel "
-                f"{self.kernel.name!r} leaves the range of float64; rescale X."
+                f"{self.kernel.name!r} leaves the range of {dtype}; rescale X."
             )
-        return found.astype(dtype, copy=False)
+        return found
 
     def _single_is_enough(self) -> bool:
         """Whether squares of the size that the kernel works with are normal numbers of float32."""

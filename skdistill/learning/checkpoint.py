@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..data.archive import damage
 from ..data.storage import Format, read_npz, write_npz
 from .snapshot import Registry
 
@@ -51,14 +53,20 @@ class Checkpoint:
         if not Path(self.path).exists():
             return
         values: dict[str, Any] = read_npz(self.path, dict, math.inf, FORMAT)
-        stored = json.loads(values["about"].item())
-        others = [k for k, v in self.fingerprint.items() if stored["fingerprint"].get(k) != v]
+        with self._damage():
+            stored = json.loads(values["about"].item())
+            was = dict(stored["fingerprint"])
+            self._stored = {**stored, "arrays": values}
+        others = [k for k, v in self.fingerprint.items() if was.get(k) != v]
         if others:
             raise ValueError(
                 f"checkpoint={str(self.path)!r} belongs to a fit with other values of "
                 f"{', '.join(others)}; delete it to begin anew, or name another file."
             )
-        self._stored = {**stored, "arrays": values}
+
+    def _damage(self) -> AbstractContextManager[None]:
+        what = f"checkpoint={str(self.path)!r} is damaged, its parts do not fit together; delete it"
+        return damage(what)
 
     def attach(self, roots: list[Any]) -> None:
         """Take the objects that training changes, as they are before the first run."""
@@ -72,17 +80,22 @@ class Checkpoint:
     def enter(self) -> list[tuple[int, int, dict]] | None:
         """Begin a run; what it has found, if it was done before: stages, steps and scores."""
         self._calls += 1
-        if self._stored is None or self._calls > len(self._stored["found"]):
+        if self._stored is None:
             return None
-        self._found.append(self._stored["found"][self._calls - 1])
-        return [(stage, step, dict(scores)) for stage, step, scores in self._found[-1]]
+        with self._damage():
+            found = list(self._stored["found"])
+            if self._calls > len(found):
+                return None
+            self._found.append(found[self._calls - 1])
+            return [(stage, step, dict(scores)) for stage, step, scores in self._found[-1]]
 
     def resume(self) -> bool:
         """Bring all objects into the state of the file, in the run under way there."""
         if self._stored is None:
             return False
         assert self._registry is not None
-        self._registry.thaw(self._stored["tree"], self._stored["arrays"])
+        with self._damage():
+            self._registry.thaw(self._stored["tree"], self._stored["arrays"])
         self._stored = None
         return True
 

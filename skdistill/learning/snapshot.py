@@ -126,7 +126,7 @@ class _Reader:
         if not isinstance(spec, list):
             return spec
         if spec[0] == "dtype":
-            return getattr(torch, spec[1])
+            return _dtype(spec[1])
         if spec[0] == "device":
             return torch.device(spec[1])
         if spec[0] == "memo":
@@ -169,7 +169,7 @@ class _Reader:
     def _tuple(self, label: int, known: Any, name: str | None, items: list[Any]) -> Any:
         values = [self.read(item) for item in items]
         if known is None:
-            known = tuple(values) if name is None else _class(name)(*values)
+            known = tuple(values) if name is None else _class(name, tuple)(*values)
         self.memo[label] = known
         return known
 
@@ -213,13 +213,22 @@ def _class_name(value: Any) -> str:
     return f"{type(value).__module__}:{type(value).__qualname__}"
 
 
-def _class(name: str) -> type:
+def _dtype(name: str) -> Any:
+    found = getattr(torch, name)
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"{name} is no type of numbers.")
+    return found
+
+
+def _class(name: str, base: type = object) -> type:
+    """Class of this package by its name; what its modules import from elsewhere is none."""
     module, _, path = name.partition(":")
     if module.partition(".")[0] != _PACKAGE:
         raise ValueError(f"{name} is no class of this package.")
     found: Any = importlib.import_module(module)
     for part in path.split("."):
         found = getattr(found, part)
-    if not isinstance(found, type):
+    own = isinstance(found, type) and (found.__module__, found.__qualname__) == (module, path)
+    if not (own and issubclass(found, base)):
         raise ValueError(f"{name} is no class of this package.")
     return found

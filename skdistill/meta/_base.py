@@ -13,7 +13,7 @@ from sklearn.ensemble import StackingClassifier, StackingRegressor
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
@@ -27,7 +27,7 @@ from .._docs import DocLinkMixin
 from .._input.fit_weights import fit_weighted
 from .._input.frames import as_array_of_rows, holds_more_than_numbers, noting_raw_columns
 from .._input.lazy import is_lazy, map_blocks
-from .._input.targets import plain_target
+from .._input.targets import check_classes, plain_target
 from ..auto import AutoDistiller
 from ..base import hands_out_features
 from ..coreset import SensitivityCoreset
@@ -288,7 +288,7 @@ def check_labels(y: Any, estimator: BaseDistilled) -> tuple[np.ndarray, Classes]
     y = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
     if y.ndim == 2 and y.shape[1] == 1 and get_tags(estimator).target_tags.single_output:
         y = column_or_1d(y, warn=True)
-    check_classification_targets(y)
+    check_classes(y)
     if y.ndim == 2:
         if type_of_target(y) == "multilabel-indicator":
             # A label that every row has, or none, still has two values.

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from .. import _torch as torch
 from .._input.rows import check_two_dimensional
-from .._input.targets import plain_target
+from .._input.targets import check_classes, plain_target
 from ._base_network import BaseNetwork
 from ._training import cross_entropy, squared_error
 from ._units import feature_units
@@ -134,7 +133,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         """
         check_two_dimensional(X)
         X, y = validate_data(self, X, plain_target(y), dtype="numeric")
-        check_classification_targets(y)
+        check_classes(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         weight = self._read_weight(sample_weight, X)
         self._train(X, codes.astype(np.int64), len(self.classes_), cross_entropy, weight)

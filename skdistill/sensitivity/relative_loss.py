@@ -109,24 +109,29 @@ def model_losses(
     pilot_weight /= pilot_weight.mean()  # or their unit would set the model's regularisation
     pilot = rows.index[pilot]
     takes_weights = weight_keyword(model) is not None
-    fit_weighted(model, X[pilot], y[pilot], pilot_weight, takes_weights)
+    fit_weighted(model, _not_half(X[pilot]), y[pilot], pilot_weight, takes_weights)
     losses = np.empty(X.shape[0])
     block = max(256, CPU_TILE_ELEMENTS // X.shape[1])
     for start in range(0, X.shape[0], block):
         part = slice(start, start + block)
-        values = target.take(part)
+        values, features = target.take(part), _not_half(X[part])
         assert values is not None  # a target without values was refused before
         if classes is None:
-            predicted = np.asarray(model.predict(X[part]), dtype=np.float64)
+            predicted = np.asarray(model.predict(features), dtype=np.float64)
             predicted = predicted.reshape(len(predicted), -1)
         else:
-            predicted = _class_outputs(model, X[part], classes)
+            predicted = _class_outputs(model, features, classes)
         if loss == "cross_entropy":
             p = np.einsum("ij,ij->i", predicted, values)
             losses[part] = np.abs(np.log(np.clip(p, 1e-12, 1)))  # -log(1) would be -0.0
         else:
             losses[part] = ((predicted - values) ** 2).sum(1)
     return losses
+
+
+def _not_half(X: Any) -> Any:
+    """Rows in a type that a model can square and divide them in."""
+    return X.astype(np.float32) if X.dtype == np.float16 else X
 
 
 def _class_outputs(model: Any, X: Any, classes: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..data import DistilledData
+from ..data.archive import damage
 from ..data.storage import Format, read_npz, write_npz
 from .merge_reduce import REFERENCE_LOSSES, Sizes, Stream, Window
 
@@ -62,7 +63,7 @@ def load(
     """Read a stream, and the names of its features; see `StreamingMixin.load_state`."""
     values: dict[str, Any] = read_npz(file, dict, math.inf, FORMAT)
     title = str(getattr(file, "name", file))
-    try:
+    with damage(f"{title} is damaged: its parts do not fit together"):
         about = json.loads(values["about"].item())
         parts = [
             DistilledData(
@@ -74,17 +75,9 @@ def load(
             )
             for name in about["parts"]
         ]
-        stream = _stream(about, parts)
-    except (KeyError, AttributeError, IndexError, TypeError) as error:
-        raise ValueError(
-            f"{title} is damaged: its parts do not fit together ({error!r})."
-        ) from error
+        stream, was = _stream(about, parts), dict(about["parameters"])
     own = parameters(estimator)
-    others = {
-        name: (value, own.get(name))
-        for name, value in about["parameters"].items()
-        if own.get(name) != value
-    }
+    others = {name: (value, own.get(name)) for name, value in was.items() if own.get(name) != value}
     if others:
         told = ", ".join(
             f"{name}={was} there and {is_} here" for name, (was, is_) in others.items()
@@ -96,7 +89,8 @@ def load(
     if estimator.loss in REFERENCE_LOSSES:
         stream.reference = estimator.estimator
     if (table := values.get("table")) is not None:
-        stream.table, stream.encoder = table, estimator._fitted_encoder(table)
+        with damage(f"{title} is damaged: its table cannot be encoded"):
+            stream.table, stream.encoder = table, estimator._fitted_encoder(table)
     return stream, values["names"]
 
 
@@ -118,13 +112,15 @@ def _fields(part: DistilledData) -> dict[str, Any]:
 
 def _stream(about: dict[str, Any], parts: list[DistilledData]) -> Stream | Window:
     known = {
-        "sizes": Sizes(about["block"], about["summary"]),
-        "entropy": about["entropy"],
-        "n_seen": about["n_seen"],
+        "sizes": Sizes(_count(about["block"]), _count(about["summary"])),
+        "entropy": _count(about["entropy"]),
+        "n_seen": _count(about["n_seen"]),
         "kind": about["kind"],
     }
     if "window" in about:
         length, n_chunks, numbers = about["window"]
+        numbers = [_count(number) for number in numbers]
+        length, n_chunks = _count(length), _count(n_chunks)
         return Window(**known, length=length, n_chunks=n_chunks, chunks=parts, numbers=numbers)
     lengths, done, n_rest = about["stream"]
     queue = list(parts)
@@ -133,4 +129,11 @@ def _stream(about: dict[str, Any], parts: list[DistilledData]) -> Stream | Windo
         levels.insert(0, [queue.pop(0) for _ in range(length)])
     if len(queue) != n_rest:
         raise KeyError(f"{len(queue)} parts after the levels instead of {n_rest}")
+    done = [_count(number) for number in done]
     return Stream(**known, levels=levels, done=done, rest=queue)
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no count")
+    return value

@@ -127,6 +127,11 @@ def check_numbers(estimator, X):
         assert Z.shape == (len(X), len(small)) and np.isfinite(Z).all()
 
 
+# Features that are numbers of double precision only.
+@example(
+    (np.array([[1e20]], dtype=np.float32), None, None),
+    {"n_samples": 1, "kernel": "polynomial", "degree": 2, "coef0": 0},
+)
 @FEW
 @given(problems(), CORESETS)
 def test_chosen_rows(problem, options):
@@ -165,6 +170,14 @@ def test_chosen_rows(problem, options):
         None,
     ),
     {"n_samples": 5, "loss": "kmeans", "sampling": "iid", "random_state": 2},
+)
+# What a reference model makes of half precision, and labels beyond the range of int64.
+@example(
+    (np.array([[0.1], [-0.1], [-6e4]], dtype=np.float16), np.array([0, 1, 1]), None),
+    {"n_samples": 2, "loss": "cross_entropy"},
+)
+@example(
+    (np.zeros((2, 1)), np.array([1.0, -6.4e19]), None), {"n_samples": 1, "loss": "cross_entropy"}
 )
 @FEW
 @given(problems(), CORESETS)

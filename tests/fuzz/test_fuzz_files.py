@@ -9,14 +9,19 @@ from contextlib import suppress
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from skdistill import DistilledData
+from skdistill import DistilledData, SensitivityCoreset
+from skdistill import _torch as torch
 from skdistill.cli.reading import read_table
 from skdistill.cli.table import InputError
+from skdistill.learning.checkpoint import Checkpoint
+from skdistill.objectives._networks.experts import Experts
 
 LIMIT = 2**22  # bytes that a file of these tests may ask for
 FAST = settings(
@@ -147,6 +152,97 @@ def test_parts_of_a_set_do_not_fit(content, data, rng):
     load_or_refuse(file.getvalue())
 
 
+# Files that a later fit goes on from ------------------------------------------------------------
+
+
+def experts(folder) -> Experts:
+    """One expert of two epochs, trained unless its file is there."""
+    values = np.random.default_rng(0).normal(size=(3, 1, 7)).astype(np.float32)
+    trained = [{"w": torch.from_numpy(epoch)} for epoch in values]
+    return Experts(1, lambda first, count: trained, folder, "of_a_test", trained[0], 2)
+
+
+def stream() -> SensitivityCoreset:
+    return SensitivityCoreset(4, loss="kmeans", random_state=0)
+
+
+def checkpoint(path) -> Checkpoint:
+    found = Checkpoint(path, {"X": "the same"})
+    found.attach([{"rows": torch.zeros(3, 2), "steps": [0], "generator": torch.Generator()}])
+    return found
+
+
+def read_expert(path):
+    found = experts(path.parent)
+    return [found.at(0, epoch)["w"].numpy().tolist() for epoch in range(3)]
+
+
+def read_state(path):
+    small = stream().load_state(path).distilled_
+    return [small.X.tolist(), small.y.tolist(), small.sample_weight.tolist()]
+
+
+def read_checkpoint(path):
+    found = checkpoint(path)
+    checks = found.enter()
+    found.resume()
+    [root] = found._registry.roots
+    numbers = [value for value in root.values() if not isinstance(value, torch.Generator)]
+    return repr([checks, numbers])
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory):
+    """Path, content, how to read it, and what it then holds, of each kind of file."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("later")
+    (folder / "experts").mkdir()
+    experts(folder / "experts")
+    paths = [next((folder / "experts").iterdir()), folder / "state.npz", folder / "fit.npz"]
+    part = stream()
+    for _ in range(2):
+        part.partial_fit(rng.normal(size=(9, 2)), rng.integers(0, 2, 9))
+    part.save_state(paths[1])
+    written = checkpoint(paths[2])
+    written._found = [[[0, 3, [[1e-7, 0.5]]]], []]
+    root = written._registry.roots[0]
+    root["rows"] += 1
+    root["steps"] += [3, 7]
+    written.write()
+    return [
+        (path, path.read_bytes(), read, read(path))
+        for path, read in zip(paths, [read_expert, read_state, read_checkpoint], strict=True)
+    ]
+
+
+@FAST
+@given(st.integers(0, 2), st.randoms(use_true_random=False), st.data())
+def test_what_a_later_fit_reads_is_damaged(later, which, rng, data):
+    """All of it is as it was written, or the file is refused by name."""
+    path, content, read, genuine = later[which]
+    crafted = rng.random() < 0.5
+    if crafted:  # every checksum of the archive is right
+        with np.load(io.BytesIO(content)) as file:
+            arrays = dict(file)
+        name = rng.choice(sorted(set(arrays) - {"format", "version", "specs"}))
+        if name == "about" and rng.random() < 0.8:
+            about = change(json.loads(arrays[name].item()), rng, data.draw(JSON))
+            arrays[name] = np.array(json.dumps(about))
+        else:
+            arrays[name] = data.draw(VALUES)
+        file = io.BytesIO()
+        np.savez(file, **arrays)
+        path.write_bytes(file.getvalue())
+    else:
+        path.write_bytes(mutated(content, rng))
+    try:
+        found = read(path)
+    except ValueError as error:
+        assert path.name in str(error)
+    else:
+        assert crafted or found == genuine
+
+
 # Tables of the command line ------------------------------------------------------------------
 
 
@@ -173,6 +269,26 @@ def tables() -> dict[str, bytes]:
 
 
 TABLES = tables()
+
+
+@pytest.mark.parametrize("was", [b'"pandas_type', b'"numpy_type'])
+def test_wrong_notes_of_pandas_in_a_table_are_one_line(was, tmp_path):
+    """Readers of other libraries make a KeyError or a TypeError of them."""
+    table, path = pq.read_table(io.BytesIO(TABLES[".parquet"])), tmp_path / "table.parquet"
+    notes = table.schema.metadata[b"pandas"].replace(was, was + b"_")
+    pq.write_table(table.replace_schema_metadata({b"pandas": notes}), path)
+    with pytest.raises(InputError, match=r"table.parquet' cannot be read: (Key|Type)Error"):
+        read_table(str(path))
+
+
+def test_texts_that_are_none_are_refused(tmp_path):
+    """The reader of parquet files leaves them to whoever uses them."""
+    ends = pa.py_buffer(np.array([0, 1, *[3] * 11], dtype=np.int32))
+    texts = pa.StringArray.from_buffers(11, ends, pa.py_buffer(b"ab\xff"))
+    for column in (texts, texts.dictionary_encode()):
+        pq.write_table(pa.table({"a": column, "y": range(11)}), tmp_path / "table.parquet")
+        with pytest.raises(InputError, match=r"table.parquet' (is damaged|cannot be read)"):
+            read_table(str(tmp_path / "table.parquet"))
 
 
 @pytest.mark.filterwarnings("ignore")  # pandas tells what it makes of odd columns

@@ -90,8 +90,18 @@ def test_what_cannot_be_written_down():
         registry.freeze()
 
 
-def test_no_other_class_is_made():
-    root = made()
-    registry = Registry([root])
+@pytest.mark.parametrize("kind", ["object", "tuple"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "subprocess:Popen",
+        "skdistill._input.frames:np.f2py.subprocess.Popen",
+        "skdistill.learning.snapshot:np.ndarray",
+    ],
+)
+def test_no_other_class_is_made(kind, name):
+    registry = Registry([made()])
     with pytest.raises(ValueError, match="no class of this package"):
-        registry.thaw([[0, None, "object", "subprocess:Popen", []]], {})
+        registry.thaw([[0, None, kind, name, []]], {})
+    with pytest.raises(ValueError, match="no type of numbers"):
+        registry.thaw([["dtype", "load"]], {})
