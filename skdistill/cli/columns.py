@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..tables.number_text import find_convention, numbers_of_texts
 from .table import InputError, Table, import_pyarrow
 
 NO_WEIGHT = "none"
@@ -36,10 +37,16 @@ def table_of_frame(
     numbers = [name for name in numbers if are_row_numbers(frame[name])]
     notes += [row_numbers_told(name) for name in numbers]
     X = frame.drop(columns=[target, *apart, *drop, *numbers])
+    y = column_values(frame[target])
+    decimal = target_convention(y)
+    if decimal is not None:
+        numbers_told = target_numbers(y, decimal)
+        notes.append(f"the target is written as text: {y[0]} is read as {numbers_told[0]:.12g}")
+        y = numbers_told
     return Table(
         str(path),
         X,
-        column_values(frame[target]),
+        y,
         target,
         target_note=note,
         suffix=suffix,
@@ -172,6 +179,25 @@ def column_values(column: Any) -> np.ndarray:
     return column.to_numpy(dtype=object)
 
 
+def target_convention(y: np.ndarray) -> str | None:
+    """Find how the numbers of a target are written as text; None where it holds no such.
+
+    Whole numbers too long for double precision are codes.
+    """
+    if y.dtype.kind != "O":
+        return None
+    texts = {value for value in y if isinstance(value, str)}
+    decimal = find_convention(texts)
+    if decimal is None or np.nanmax(np.abs(numbers_of_texts(texts, decimal))) >= 2**53:
+        return None
+    return decimal
+
+
+def target_numbers(y: np.ndarray, decimal: str | None) -> np.ndarray:
+    """Numbers of a target under the convention that was found; the target itself without one."""
+    return y if decimal is None else numbers_of_texts(y, decimal)
+
+
 def checked_target(y: np.ndarray, name: str) -> np.ndarray:
     """Refuse a target with missing or infinite values, and one that is a date; objects to texts."""
     if y.dtype.kind in "Mm":
@@ -189,8 +215,8 @@ def checked_target(y: np.ndarray, name: str) -> np.ndarray:
             f"the target {name!r} is missing or infinite in {n_missing:,} of {len(y):,}"
             " rows; remove them or choose another with --target"
         )
-    # Texts and numbers mixed have no order, texts have.
-    return y.astype(str) if y.dtype.kind == "O" else y
+    # Texts and numbers mixed have no order, texts have; a blank beside a label makes no other one.
+    return np.char.strip(y.astype(str)) if y.dtype.kind == "O" else y
 
 
 def checked_weights(

@@ -7,7 +7,8 @@ cannot be told from a small set.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,8 @@ def encode(table: Table, train: np.ndarray, test: np.ndarray) -> Features:
     encoder = TableEncoder()
     X = take_rows(table.X, train)
     Z = fit_encoder(encoder, X)
-    Z_test = encoder.transform(take_rows(table.X, test)) if len(test) else Z[:0]
+    with _naming_columns():  # those of the test rows too
+        Z_test = encoder.transform(take_rows(table.X, test)) if len(test) else Z[:0]
     said = encoder.describe()
     names = [str(name) for name in encoder.get_feature_names_out()]
     in_units = encoder.inverse_scale
@@ -104,8 +106,14 @@ def fit_encoder(encoder: TableEncoder, X: Any) -> np.ndarray:
     InputError
         Names all columns that are in the way.
     """
-    try:
+    with _naming_columns():
         return np.asarray(encoder.fit_transform(X))
+
+
+@contextmanager
+def _naming_columns() -> Iterator[None]:
+    try:
+        yield
     except (UnreadableTableError, InfiniteTableError) as error:
         told = "; ".join(f"column {name!r} holds {what}" for name, what in error.columns.items())
         drop = shlex.quote(",".join(map(str, error.columns)))
@@ -118,4 +126,4 @@ def _say_missing(X: Any) -> str:
     """Tell how many cells are empty."""
     missing = X.isna().to_numpy() if hasattr(X, "isna") else X != X
     count = int(missing.sum())
-    return f", {count or 'no'} value{'s' * (count > 1)} missing"
+    return f", {f'{count:,}' if count else 'no'} value{'s' * (count > 1)} missing"

@@ -10,18 +10,23 @@ import gzip
 import io
 import re
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
-from ..tables.number_text import find_convention
+from ..tables.number_text import find_convention, is_missing_mark
 from .table import TEXT_SEPARATORS
 
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 2**18  # bytes that the form of a file is told from
 HEADERS = ("auto", "first", "none")
+PACKED = {
+    b"\x1f\x8b": "packed by gzip; let its name end in .gz",
+    b"PK": "a zip archive or a workbook; unpack it, or save it as csv",
+}
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*")  # which Excel writes and reads
 
@@ -50,6 +55,9 @@ class Form:
     row_names : bool
         Whether the first cell of each row names it, and has no name itself.
 
+    has_rows : bool
+        Whether there is more than the header.
+
     notes : list of str
         What is to be told of it.
     """
@@ -60,6 +68,7 @@ class Form:
     names: list[str] = field(default_factory=list)
     has_header: bool = True
     row_names: bool = False
+    has_rows: bool = True
     notes: list[str] = field(default_factory=list)
 
 
@@ -91,6 +100,9 @@ def find_form(path: Path, suffix: str, header: str = "auto") -> Form:
         sample = stream.read(SAMPLE)
     if not sample.strip():
         raise ValueError("it is empty")
+    for start, what in PACKED.items():
+        if sample.startswith(start):
+            raise ValueError(f"it is {what}")
     form = Form(TEXT_SEPARATORS[suffix], _encoding(sample))
     text = sample.decode(form.encoding, errors="replace").removeprefix("\ufeff")
     if "\0" in text:
@@ -108,6 +120,7 @@ def find_form(path: Path, suffix: str, header: str = "auto") -> Form:
     separators = [told[1]] if told else [form.separator, *SEPARATORS]
     form.separator, rows = _split("\n".join(body), separators)
     _read_header(form, rows, header, [line for line in comments if line.strip()])
+    form.has_rows = len(body) > 1 or not form.has_header
     return form
 
 
@@ -135,7 +148,7 @@ def _split(text: str, separators: list[str]) -> tuple[str, list[list[str]]]:
     """
     best: tuple[Any, ...] = ()
     for place, separator in enumerate(separators):
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if row]
+        rows = list(_rows(text, separator))
         widths = Counter(map(len, rows[1:] or rows))
         width, count = widths.most_common(1)[0] if widths else (0, 0)
         share = count / max(1, sum(widths.values()))
@@ -143,6 +156,14 @@ def _split(text: str, separators: list[str]) -> tuple[str, list[list[str]]]:
         found = (width > 1, share > 0.9, exact, width, -place, separator, rows)
         best = max(best, found, key=lambda entry: entry[:5]) if best else found
     return best[5], best[6]
+
+
+def _rows(text: str, separator: str) -> Iterator[list[str]]:
+    """Yield the rows of a text that hold anything, up to a cell of more than 128 KiB."""
+    try:
+        yield from filter(None, csv.reader(io.StringIO(text), delimiter=separator))
+    except csv.Error:
+        return
 
 
 def _read_header(form: Form, rows: list[list[str]], header: str, comments: list[str]) -> None:
@@ -166,6 +187,8 @@ def _read_header(form: Form, rows: list[list[str]], header: str, comments: list[
             )
         form.has_header = False
     names = [name.strip() for name in names]
+    if header == "auto":
+        _refuse_titles(form, names, data)
     if width == len(names) + 1:
         cells = [row for row in data if len(row) == width]
         if all(not row[-1].strip() for row in cells):
@@ -180,6 +203,25 @@ def _read_header(form: Form, rows: list[list[str]], header: str, comments: list[
     form.names = [name or f"Unnamed: {j}" for j, name in enumerate(names)]
     if comments:
         form.notes.append(f"comment lines before the table: {len(comments)}, left out")
+
+
+def _refuse_titles(form: Form, names: list[str], data: list[list[str]]) -> None:
+    """Refuse a title above the names of the columns, and units below them."""
+    cells = [column for column in zip(*data, strict=False) if any(map(str.strip, column))]
+    unnamed = [name for name in names[1 : len(cells)] if not name]
+    if len(unnamed) > 1 and len(unnamed) >= len(names) / 2:
+        raise ValueError(
+            f"its first row leaves {len(unnamed)} columns without a name; remove a title above the"
+            " names, or say --header first if there is none"
+        )
+    numeric = [c for c in cells if find_convention({cell.strip() for cell in c[1:]}) is not None]
+    told = [column[0] for column in numeric if not is_missing_mark(column[0])]
+    if len(told) > 1 and all(find_convention([cell]) is None for cell in told):
+        raise ValueError(
+            f"the row below its names, {form.separator.join(data[0][:4])}, holds no numbers where"
+            " all others do; remove a title above the names, or units and second names below them,"
+            " or say --header first"
+        )
 
 
 def _is_data(names: list[str], data: list[list[str]]) -> bool:

@@ -95,7 +95,9 @@ def read_table(
     if table.X.shape[0] == 0:
         raise InputError(f"{source!r} is empty: it has no rows")
     if table.X.shape[1] == 0:
-        raise InputError(f"{source!r} has no column besides the target {table.target!r}")
+        marks = "; cells are separated by a comma, a semicolon, a tab or |"
+        marks = marks if suffix in TEXT_SEPARATORS and not drop else ""
+        raise InputError(f"{source!r} has no column besides the target {table.target!r}{marks}")
     table.y = checked_target(table.y, table.target)
     if table.weight is not None:
         table.weight = checked_weights(table.weight, table.weight_name, len(table.y))
@@ -177,12 +179,21 @@ def _read_json(path: Path, suffix: str) -> Any:
     """Read one object a row: a list of them, one a line, or columns of values."""
     pd = import_pandas("reading JSON")
     with open(path, encoding="utf-8-sig") as file:
-        if suffix == ".jsonl":
-            found = [json.loads(line) for line in file if line.strip()]
-        else:
-            found = json.load(file)
-    rows = found.values() if isinstance(found, dict) else found
-    kinds = (dict, list) if isinstance(found, dict) else dict
-    if not isinstance(found, list | dict) or not all(isinstance(row, kinds) for row in rows):
+        text = file.read()
+    try:
+        found = None if suffix == ".jsonl" else json.loads(text)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+        found = None  # one object a line
+    if found is None:
+        found = [json.loads(line) for line in text.split("\n") if line.strip()]
+    rows = list(found.values()) if isinstance(found, dict) else found
+    if isinstance(found, dict) and set(found) - {"index"} == {"columns", "data"}:
+        return pd.DataFrame(found["data"], columns=found["columns"])
+    if isinstance(found, dict) and all(map(str.isdecimal, found)):
+        found = rows  # one object for each number of a row
+    kind = list if isinstance(found, dict) and isinstance(rows[0], list) else dict
+    if not (isinstance(found, list | dict) and rows and all(isinstance(r, kind) for r in rows)):
         raise ValueError("it must hold one object for each row")
     return pd.DataFrame(found).reset_index(drop=True)

@@ -26,6 +26,8 @@ from .columns import (
     listed_columns,
     name_columns,
     row_numbers_told,
+    target_convention,
+    target_numbers,
 )
 from .features import fit_encoder
 from .forms import Form, find_form, unpacked
@@ -89,7 +91,12 @@ def run_stream(options: argparse.Namespace) -> None:
     weight, notes = choose_weight(path, columns, options.target, drop, options.weight)
     apart = [] if weight is None else [weight]
     target, note = choose_target(path, columns, options.target, drop, apart)
-    y = checked_target(column_values(first[target]), target)
+    decimal = target_convention(column_values(first[target]))
+
+    def read_target(frame: Any) -> np.ndarray:
+        return checked_target(target_numbers(column_values(frame[target]), decimal), target)
+
+    y = read_target(first)
     task = guess_task(y) if options.task == "auto" else options.task
     others = [name for name in columns if name not in (target, *apart, *drop)]
     numbers = [name for name in others if are_row_numbers(first[name])]
@@ -110,7 +117,7 @@ def run_stream(options: argparse.Namespace) -> None:
     chunks = (
         (
             frame.drop(columns=[target, *apart]),
-            checked_target(column_values(frame[target]), target),
+            read_target(frame),
             None if weight is None else _weights_of(frame[weight]),
         )
         for frame in parts.frames()

@@ -136,6 +136,12 @@ def check_target(table: Table, task: str) -> tuple[np.ndarray, np.ndarray | None
         )
     if task == "regression":
         return table.y.astype(np.float64), None
+    if len(labels) > max(2, len(table.y) // 2) and labels.dtype.kind not in "fiub":
+        raise InputError(
+            f"the target {table.target!r} holds {len(labels):,} different texts in"
+            f" {len(table.y):,} rows, such as {labels[0]}, which are no classes; choose another"
+            " with --target"
+        )
     if len(labels) == 2 and counts[0] < counts[1]:
         return 1 - codes, labels[::-1]
     return codes, labels

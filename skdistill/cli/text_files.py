@@ -15,7 +15,9 @@ from ..tables.number_text import MISSING_MARKS
 from .forms import SAMPLE, Form, find_form, unpacked
 from .table import import_pyarrow
 
+BLOCK = 2**20  # bytes that are read at once, and that a row may have
 _FIRST_CELLS = 64  # that tell most columns of floats from integers
+_TOO_LONG = r"^[-+]?\d{19,}$"
 _LEADING_ZERO = r"^\s*[-+]?0\d"
 
 
@@ -127,6 +129,8 @@ def batches_of(stream: Any, form: Form) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import csv as pc
 
+    if not form.has_rows:
+        return
     wrong: list[str] = []
 
     def look(row: Any) -> str:
@@ -147,6 +151,7 @@ def batches_of(stream: Any, form: Form) -> Iterator[Any]:
             stream,
             pc.ReadOptions(
                 use_threads=False,
+                block_size=BLOCK,
                 column_names=form.names,
                 skip_rows=form.n_skipped,
                 skip_rows_after_names=int(form.has_header),
@@ -163,6 +168,10 @@ def batches_of(stream: Any, form: Form) -> Iterator[Any]:
     except pa.ArrowInvalid as error:
         if wrong:
             raise ValueError(wrong[0]) from error
+        if "straddl" in str(error):
+            raise ValueError(
+                f"a row is longer than {BLOCK >> 20} MiB; is a quote opened and never closed?"
+            ) from error
         raise
     finally:
         if reader is not None:
@@ -229,6 +238,8 @@ def _numbers(column: Any) -> Any:
         return None  # nothing but NA and None: these are names
     if pc.any(pc.match_substring_regex(values, _LEADING_ZERO)).as_py():
         return None
+    if pc.any(pc.match_substring_regex(values, _TOO_LONG)).as_py():
+        return None  # a code: as a number it would lose digits
     for kind in (pa.int64(), pa.float64()):
         try:
             pc.cast(values.slice(0, _FIRST_CELLS), kind)  # a whole column that fails takes long

@@ -94,7 +94,11 @@ def test_output_that_fails_only_when_written(complaint, tmp_path, monkeypatch):
 TABLES = {
     "empty.csv": ("", "cannot be read"),
     "header.csv": ("a,b,target\n", "is empty: it has no rows"),
-    "one_column.csv": ("only\n1\n2\n", "has no column besides the target 'only'"),
+    "header_alone.csv": ("a,b,target", "is empty: it has no rows"),
+    "one_column.csv": ("only:other\n1:2\n", "target 'only:other'; cells are separated by a comma"),
+    "ids.csv": ("x,y\n" + "".join(f"{i % 3},id{i}\n" for i in range(20)), "which are no classes"),
+    "days.csv": ("x,y\n" + "".join(f"1,2020-01-{i}\n" for i in range(10, 30)), "are no classes"),
+    "gap_in_text.csv": ("x,y\n" + "1,$2\n" * 19 + "2,?\n", "missing or infinite in 1 of"),
     "single_class.csv": ("x,y\n" + "1,a\n2,a\n" * 9, "'y' has a single class, a"),
     "single_number.csv": ("x,y\n" + "1,1.5\n2,1.5\n" * 9, "'y' has a single value, 1.5"),
     "gap.csv": ("x,y\n" + "1,a\n2,\n" * 9, "'y' is missing or infinite in 9 of"),

@@ -223,6 +223,24 @@ def test_target_types(values, kind, tmp_path):
     assert read_table(str(tmp_path / "some.parquet")).y.dtype.kind == kind
 
 
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["$1,163.50", "$7.25", "($3)"], [1163.5, 7.25, -3]),
+        (["1.163,5", "7,25", "3"], [1163.5, 7.25, 3]),
+        (["5 %", "7 %", "5 %"], [5, 7, 5]),
+        (["no ", " no", "yes"], ["no", "no", "yes"]),
+        (["007", "012", "007"], ["007", "012", "007"]),
+        (["10000000000000000000", "10000000000000000001"] * 2, None),  # as numbers they are one
+    ],
+)
+def test_targets_written_as_text(cells, values, tmp_path):
+    pd.DataFrame({"x": range(len(cells)), "y": cells}).to_csv(tmp_path / "a.csv", index=False)
+    table = read_table(str(tmp_path / "a.csv"))
+    assert table.y.tolist() == (cells if values is None else values)
+    assert ("written as text" in str(table.notes)) == (table.y.dtype.kind == "f")
+
+
 def test_missing_value_in_a_nullable_target(tmp_path):
     frame = pd.DataFrame({"x": [1, 2], "y": pd.array([1, None], dtype="Int64")})
     frame.to_parquet(tmp_path / "some.parquet")

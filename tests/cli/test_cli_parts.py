@@ -84,6 +84,9 @@ def test_all_refused_columns_are_named_at_once():
     with pytest.raises(InputError, match=r"'b' holds .*'d e' holds .*'a' holds infinity") as told:
         encode(table, np.arange(2), np.arange(0))
     assert "--drop 'b,d e,a'" in str(told.value)
+    X = X[["a", "c"]]
+    with pytest.raises(InputError, match="'a' holds infinity"):  # in the test rows alone
+        encode(Table("rows", X, np.arange(2), "y", frame=X), np.arange(1), np.arange(1, 2))
 
 
 def regression_rows(n: int) -> tuple[np.ndarray, np.ndarray]:

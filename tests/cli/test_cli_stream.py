@@ -85,6 +85,14 @@ def test_columns_left_out_do_not_choose_rows_and_are_written(run, houses, tmp_pa
     assert chosen[0] == chosen[1]
 
 
+def test_a_target_written_as_text(run, houses, tmp_path):
+    houses["price"] = houses["price"].map("${:,.2f}".format)
+    houses.to_csv(tmp_path / "houses.csv", index=False)
+    out = tmp_path / "small.csv"
+    told = run(tmp_path / "houses.csv", "--target", "price", "-n", 20, "-o", out, "--stream")
+    assert "regression" in told and len(pd.read_csv(out)) == 20
+
+
 def test_complaints(complaint, houses, tmp_path):
     source, out = tmp_path / "houses.csv", tmp_path / "small.csv"
     houses.to_csv(source, index=False)

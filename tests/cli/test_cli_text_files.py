@@ -102,6 +102,16 @@ REFUSED = {
     "a long row": (PLAIN + "1,2,3,4,5,6\n", "has 6 cells and its header names 4 columns"),
     "zero bytes": (PLAIN.encode("utf-16-le"), "zero bytes"),
     "an open quote": (PLAIN.replace(",yes", ',"yes', 1), "a quote is opened and never closed"),
+    "an open quote of a long file": (
+        PLAIN.replace(",yes", ',"yes', 1) + lines(ROWS) * 400,
+        "a quote is opened and never closed",
+    ),
+    "a row of 2 MiB": (PLAIN + '1,2,"' + "x\n" * 2**20 + '",yes\n', "longer than 1 MiB"),
+    "a title": ("Report,,,\n" + PLAIN, "leaves 3 columns without a name"),
+    "units": (lines([NAMES, ["kg", "m", "-", "-"], *ROWS]), "kg,m,-,-, holds no numbers where"),
+    "a title of one cell": ("Report\n" + PLAIN, "holds no numbers where"),
+    "packed": (gzip.compress(PLAIN.encode()), "packed by gzip"),
+    "a workbook": (b"PK\x03\x04", "save it as csv"),
     "nothing": ("\n\n", "it is empty"),
 }
 
@@ -189,7 +199,18 @@ def test_packed_and_json_files(suffix, houses, run, tmp_path):
     assert list(read_table(str(path)).frame["zip"]) == list(houses["zip"])  # 00123 stays a text
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "{", '"text"', "[[1, 2], [3]]"])
+@pytest.mark.parametrize("orient", ["columns", "index", "split"])
+def test_objects_of_other_shapes(orient, houses, tmp_path):
+    houses.to_json(tmp_path / "a.json", orient=orient)
+    pd.testing.assert_frame_equal(read_table(str(tmp_path / "a.json")).frame, houses)
+
+
+def test_one_object_a_line_in_a_file_named_json(houses, tmp_path):
+    houses.to_json(tmp_path / "a.json", orient="records", lines=True)
+    pd.testing.assert_frame_equal(read_table(str(tmp_path / "a.json")).frame, houses)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{", '"text"', "[[1, 2], [3]]", "[]", '{"a": [{}]}'])
 def test_json_that_is_no_table(text, complaint, tmp_path):
     (tmp_path / "a.json").write_text(text)
     complaint(tmp_path / "a.json")
