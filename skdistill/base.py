@@ -29,7 +29,7 @@ from ._input.targets import TARGET_TYPES, Target, check_not_masked, encode_targe
 from .data import DistilledData
 from .kernels.functions import KERNELS, Kernel, resolve_kernel
 from .kernels.nystroem import NystroemMap
-from .kernels.ridge import RidgeFit, fit_weighted_ridge
+from .kernels.ridge import RidgeFit
 from .tables import TableEncoder
 
 MAX_TOTAL_WEIGHT = 1e33  # far enough from the range of single precision for sums of products
@@ -133,7 +133,8 @@ class BaseDistiller(
         """Nystroem features of all rows, with the distilled rows as landmarks.
 
         The inner products of the features approximate the kernel:
-        ``k(X, S) @ K_SS^(-1/2)`` for distilled rows S.
+        ``k(X, S) @ K_SS^(-1/2)`` for distilled rows S. The first call takes an eigendecomposition
+        of ``K_SS``, whose time grows with the cube of the number of distilled rows.
 
         Parameters
         ----------
@@ -158,7 +159,8 @@ class BaseDistiller(
         """Fit the predictor that the small set was made for.
 
         Weighted kernel ridge regression on the distilled rows, with the ridge that minimises their
-        leave-one-out error.
+        leave-one-out error. It takes an eigendecomposition, which serves `transform` as well where
+        all weights are equal.
 
         Returns
         -------
@@ -176,11 +178,10 @@ class BaseDistiller(
             raise ValueError(
                 "The distilled rows have no target: fit the distiller with y to make a predictor."
             )
-        K = self._map.landmark_kernel()
         targets = self._small_targets
         if isinstance(targets, Target):  # with classes as codes
             targets = targets.take(slice(None))
-        fit = fit_weighted_ridge(K, targets, small.sample_weight)
+        fit = self._map.ridge(targets, small.sample_weight)
         return KernelRidgePredictor(self, fit)
 
     # Reading the input -----------------------------------------------------------------------

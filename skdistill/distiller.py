@@ -721,7 +721,9 @@ default="rbf"
         self.n_iter_ = result.n_iter if self.max_iter == 0 else max(1, result.n_iter)
         self.loss_curve_ = result.loss_curve
         self.validation_scores_ = [max(check.scores.values()) for check in result.checks]
-        self._set_map(learnt.kernel, learnt.rows, Units(learnt.shift, learnt.factor))
+        self._set_map(
+            learnt.kernel, learnt.rows, Units(learnt.shift, learnt.factor, limits=learnt.limits)
+        )
         with np.errstate(divide="ignore"):
             self.length_scale_ = 1 / (np.sqrt(2 * learnt.kernel.gamma) * learnt.factor)
         self.temperature_ = learnt.temperature

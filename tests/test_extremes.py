@@ -225,3 +225,4 @@ def test_one_huge_cell_hides_no_feature_from_networks(objective, cell):
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = DistilledClassifier(distiller=distiller).fit(rows, (rows[:, 0] > 0).astype(int))
     assert model.score(X, Y) > 0.75
+    assert np.abs(model.distilled_.X).max() < 20  # the row is not learnt from as it stands

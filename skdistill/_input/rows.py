@@ -132,13 +132,14 @@ class Rows:
 class Units:
     """Shift (d,) and factor (one, or (d,)) that bring features near the origin and to unit size.
 
-    Values beyond `clip` (one, or (d,)), in these units, count as `clip`. CSR blocks are scaled
-    only: a shift would fill them.
+    Values beyond `clip` (one, or (d,)), in these units, count as `clip`, and those beyond `limits`
+    (2, d), in the user's, as the limits. CSR blocks are scaled only: a shift would fill them.
     """
 
     shift: np.ndarray
     factor: float | np.ndarray = 1.0
     clip: float | np.ndarray = np.inf
+    limits: np.ndarray | None = None
 
     def load(self, block: Any, dtype: Any, device: Any) -> Any:
         """``(block - shift) * factor`` as a tensor of `dtype`; a scaled CSR matrix for CSR."""
@@ -147,6 +148,8 @@ class Units:
         tensor = as_tensor(block).to(device)
         if not tensor.is_floating_point() or tensor.dtype == torch.float16:
             tensor = tensor.to(torch.float32 if block.dtype == np.float16 else torch.float64)
+        if self.limits is not None:
+            tensor = tensor.clamp(*as_tensor(self.limits).to(tensor))
         shift = as_tensor(self.shift).to(tensor)
         factor = as_tensor(np.asarray(self.factor, np.float64)).to(tensor)
         scaled = (tensor - shift).mul_(factor)
@@ -160,7 +163,8 @@ class Units:
         out = np.empty(X.shape, dtype=dtype)
 
         def work(start: int, stop: int) -> None:
-            out[start:stop] = (X[start:stop] - self.shift) * self.factor
+            block = X[start:stop] if self.limits is None else np.clip(X[start:stop], *self.limits)
+            out[start:stop] = (block - self.shift) * self.factor
 
         for_each_block(work, len(X), max(1, CPU_TILE_ELEMENTS // max(1, X.shape[1])))
         return out

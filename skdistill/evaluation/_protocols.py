@@ -25,11 +25,10 @@ from ..data import DistilledData
 from ..distiller import DatasetDistiller
 from ..kernels.functions import Kernel
 from ..kernels.nystroem import NystroemMap
-from ..kernels.ridge import fit_weighted_ridge
 from ..meta._scores import ScoreClassifier, ScoreRegressor
 from ..networks import NetworkClassifier, NetworkRegressor, check_image_shape
 from ..networks._base_network import EPOCHS
-from ..networks._units import channel_units, feature_units
+from ..networks._units import network_units
 
 NETWORKS = (NetworkClassifier, NetworkRegressor)
 # Protocols of networks, and how they augment images.
@@ -274,9 +273,7 @@ def _units(distilled: Any, small: DistilledData, X_train: Any, image_shape: Any)
         X = _numbers(X_train, "X_train")
         weight = np.ones(len(X))
     shape = check_image_shape(image_shape, X.shape[1])
-    share = weight / weight.sum()
-    mean, deviation = feature_units(X, share) if shape is None else channel_units(X, share, shape)
-    return Units(mean, np.where(np.isinf(deviation), 0, 1 / deviation))
+    return network_units(X, weight, shape)
 
 
 def _learnt_for_networks(distilled: Any) -> bool:
@@ -346,7 +343,7 @@ def _plain_kernel_ridge(
     weight = small.sample_weight if use_weights else np.ones(len(small))
     counts = weight > 0
     rows = NystroemMap(kernel, _numbers(small.X, "distilled.X")[counts], units)
-    fit = fit_weighted_ridge(rows.landmark_kernel(), _columns(targets)[counts], weight[counts])
+    fit = rows.ridge(_columns(targets)[counts], weight[counts])
 
     def predict(X: Any) -> np.ndarray:
         features, dtype = _numbers(X, "X_test"), np.dtype(np.float64)

@@ -13,6 +13,7 @@ from .. import _torch as torch
 from .._device import for_each_block, resolve_device, threads_for, tile_rows
 from .._input.rows import Units, as_tensor
 from .functions import Kernel
+from .ridge import RidgeFit, fit_weighted_ridge
 
 
 class NystroemMap:
@@ -43,11 +44,26 @@ class NystroemMap:
 
         Directions below the precision of the landmarks' dtype are cut off.
         """
-        values, vectors = scipy.linalg.eigh(self.landmark_kernel())
+        return self._inverse_root(*scipy.linalg.eigh(self.landmark_kernel()))
+
+    def _inverse_root(self, values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         precision = np.finfo(self.landmarks.dtype).eps
         kept = values > max(len(values) * precision * values[-1], 0)
         scaled = vectors[:, kept] / np.sqrt(np.sqrt(values[kept]))
         return scaled @ scaled.T
+
+    def ridge(self, Y: np.ndarray, weight: np.ndarray) -> RidgeFit:
+        """Kernel ridge regression on the landmarks, see `fit_weighted_ridge`.
+
+        Where all weights are equal, its eigendecomposition gives the normalisation as well.
+        """
+        K = self.landmark_kernel()
+        if (weight != weight[0]).any():
+            return fit_weighted_ridge(K, Y, weight)
+        values, vectors = scipy.linalg.eigh(K)
+        if "normalization" not in self.__dict__:
+            self.normalization = self._inverse_root(values, vectors)
+        return fit_weighted_ridge(K, Y, weight, (values, vectors))
 
     def landmark_kernel(self) -> np.ndarray:
         """Kernel matrix (m, m) of the landmarks, float64."""

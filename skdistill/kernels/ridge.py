@@ -26,17 +26,25 @@ class RidgeFit:
     alpha: float
 
 
-def fit_weighted_ridge(K: np.ndarray, Y: np.ndarray, weight: np.ndarray) -> RidgeFit:
+def fit_weighted_ridge(
+    K: np.ndarray,
+    Y: np.ndarray,
+    weight: np.ndarray,
+    decomposition: tuple[np.ndarray, np.ndarray] | None = None,
+) -> RidgeFit:
     """Weighted kernel ridge regression whose ridge minimises the leave-one-out error.
 
     One eigendecomposition of ``W^1/2 K W^1/2`` serves every ridge: the residual of a row when it is
-    left out is its residual over one minus its leverage.
+    left out is its residual over one minus its leverage. It takes as long as ten Cholesky factors
+    with the inverses that the leverages need, and there are more ridges than that to try.
 
     Parameters
     ----------
     K : float64 ndarray of shape (m, m)
     Y : float64 ndarray of shape (m, q)
     weight : float64 ndarray of shape (m,), positive
+    decomposition : pair of float64 ndarrays of shape (m,) and (m, m), or None
+        Eigenvalues and vectors of K, where all weights are equal and they are known.
 
     Returns
     -------
@@ -44,7 +52,7 @@ def fit_weighted_ridge(K: np.ndarray, Y: np.ndarray, weight: np.ndarray) -> Ridg
     """
     intercept = np.average(Y, axis=0, weights=weight)
     root = np.sqrt(weight / weight.mean())[:, None]
-    values, vectors = scipy.linalg.eigh(root * K * root.T)
+    values, vectors = decomposition or scipy.linalg.eigh(root * K * root.T)
     values = np.maximum(values, 0.0)
     scaled = root * (Y - intercept)
     projected = vectors.T @ scaled

@@ -21,7 +21,7 @@ import numpy as np
 from .. import _torch as torch
 from .._device import for_each_block, tile_rows
 from .._input.rows import as_tensor
-from ..networks._units import channel_units
+from ..networks._units import channel_units, outlier_limits, within_limits
 
 _QUANTILE_ELEMENTS = 2**19  # sorted at a time
 _MOST_DIRECTIONS = 2000  # that are looked for: their number cubed is the work
@@ -41,12 +41,15 @@ class Coordinates:
         Orthonormal directions of the scaled features; None keeps the features themselves.
     length : float
         Typical length of a row, for kernels whose scale is chosen for rows of length 1.
+    limits : float64 ndarray of shape (2, d) or None
+        Least and largest value of each feature; cells beyond count as these.
     """
 
     center: np.ndarray
     scale: np.ndarray
     basis: np.ndarray | None = None
     length: float = 1.0
+    limits: np.ndarray | None = None
 
     @property
     def width(self) -> int:
@@ -77,11 +80,14 @@ class Coordinates:
         center = torch.from_numpy(self.center).to(device)
         inverse = torch.from_numpy(1 / self.scale).to(device)
         basis = None if self.basis is None else torch.from_numpy(self.basis).to(device)
+        limits = None if self.limits is None else torch.from_numpy(self.limits).to(device)
         out = torch.empty((n_rows, self.width), dtype=dtype, device=device)
 
         def work(start: int, stop: int) -> None:
             block = X[start:stop] if index is None else X[index[start:stop]]
             x = as_tensor(block).to(device, torch.float64)
+            if limits is not None:
+                x = x.clamp(*limits)
             x = (x - center).mul_(inverse)
             if basis is None:
                 out[start:stop] = x
@@ -125,13 +131,14 @@ def unit_coordinates(
     -------
     Coordinates
     """
-    X = X.astype(np.float64)
     share = weight / weight.sum()
+    limits = outlier_limits(X, share, image_shape)
+    X = within_limits(X.astype(np.float64), limits)
     if image_shape is None:
         center, scale = _robust_units(X, share)
     else:
         center, scale = channel_units(X, share, image_shape)
-    return Coordinates(center, scale, length=_length(scale))
+    return Coordinates(center, scale, length=_length(scale), limits=limits)
 
 
 def robust_coordinates(

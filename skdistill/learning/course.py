@@ -453,6 +453,7 @@ def _in_user_units(
         result,
         objective.learnt_parameters(support),
         objective.stored_predictor(support),
+        coordinates.limits,
     )
 
 

@@ -118,6 +118,8 @@ class Learnt:
         Of the technique's constructor: those that training has replaced.
     predictor : object or None
         See `Objective.stored_predictor`; it takes rows shifted and multiplied.
+    limits : float64 ndarray of shape (2, d) or None
+        Of the features, where outliers were left out.
     """
 
     rows: np.ndarray
@@ -131,6 +133,7 @@ class Learnt:
     result: TrainingResult
     parameters: dict[str, Any]
     predictor: Any = None
+    limits: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from .._input.rows import Units, as_tensor, check_two_dimensional, merge_equal_r
 from ._architecture import Architecture
 from ._build import build, check_image_shape
 from ._training import Recipe, network_outputs, train_networks
-from ._units import channel_units, feature_units
+from ._units import network_units
 from .augmentation import make_augmentation
 
 EPOCHS = {False: 300, True: 1000}  # without and with augmentation
@@ -129,14 +129,13 @@ class BaseNetwork(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
     def _set_units(self, X: np.ndarray, weight: np.ndarray, shape: Any) -> None:
         """Find shift and factor of each feature; a feature that does not vary has factor 0."""
         d = X.shape[1]
-        self.shift_, self.factor_ = np.zeros(d), np.ones(d)
+        units = Units(np.zeros(d), np.ones(d))
         if self.standardize:
-            share = weight / weight.sum()
-            units = feature_units(X, share) if shape is None else channel_units(X, share, shape)
-            self.shift_, self.factor_ = units[0], np.where(np.isinf(units[1]), 0, 1 / units[1])
+            units = network_units(X, weight, shape)
+        self.shift_, self.factor_, self.limits_ = units.shift, units.factor, units.limits
 
     def _units(self) -> Units:
-        return Units(self.shift_, self.factor_)
+        return Units(self.shift_, self.factor_, limits=self.limits_)
 
     def _architecture(self) -> Architecture:
         return build(self.network, self.n_features_in_, self._image_shape, self._n_outputs)

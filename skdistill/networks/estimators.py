@@ -74,6 +74,10 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
     shift_, factor_ : ndarray of shape (n_features,)
         Networks see ``(X - shift_) * factor_``.
 
+    limits_ : ndarray of shape (2, n_features) or None
+        What outliers count as: cells that lie a hundred times as far out as nearly all others.
+        None where there were none.
+
     loss_curve_ : list of float
         Mean loss of each epoch.
 
@@ -220,6 +224,10 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
 
     shift_, factor_ : ndarray of shape (n_features,)
         Networks see ``(X - shift_) * factor_``.
+
+    limits_ : ndarray of shape (2, n_features) or None
+        What outliers count as: cells that lie a hundred times as far out as nearly all others.
+        None where there were none.
 
     loss_curve_ : list of float
         Mean loss of each epoch, of targets of deviation 1.

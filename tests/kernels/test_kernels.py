@@ -338,6 +338,24 @@ def inverse_square_root(landmarks):
     return NystroemMap(Kernel("linear"), landmarks, no_shift(landmarks.shape[1])).normalization
 
 
+@pytest.mark.parametrize("equal", [True, False])
+def test_predictor_and_features_share_a_decomposition(equal, monkeypatch):
+    calls, eigh = [], scipy.linalg.eigh
+    monkeypatch.setattr(scipy.linalg, "eigh", lambda A: calls.append(1) or eigh(A))
+    A, Y = np.random.default_rng(0).normal(size=(9, 3)), np.ones((9, 1))
+    Y[:4] = -1
+    weight = np.full(9, 0.1) if equal else np.arange(1.0, 10)
+    landmarks = NystroemMap(Kernel("rbf"), A, no_shift(3))
+    fit, expected = (
+        landmarks.ridge(Y, weight),
+        fit_weighted_ridge(pairwise.rbf_kernel(A, gamma=1), Y, weight),
+    )
+    assert_allclose(fit.dual_coef, expected.dual_coef, rtol=1e-6)
+    root = landmarks.normalization
+    assert len(calls) == (2 if equal else 3)  # one of them the expected one's
+    assert_allclose(root @ landmarks.landmark_kernel() @ root, np.eye(9), atol=1e-8)
+
+
 def test_inverse_square_root_and_its_cut():
     A = np.random.default_rng(0).normal(size=(6, 6))
     root = inverse_square_root(A)
