@@ -93,24 +93,30 @@ class Attempts:
         self.part, self.entry, self.judges, self.rng = part, entry, judges, rng
         self.judged, self.rows = sampled(part, max(JUDGED_ROWS, JUDGED_PER_ROW * budget), rng)
         self.best = entry.candidate.make_last(part, budget, rng)
-        self.best_score, self.models = self._trained(self.best)
+        self.scores, self.models = self._trained(self.best)
+        self.first = self.scores
         self.error: np.ndarray | None = None  # of the models of the best set, where asked for
         self.cell: np.ndarray | None = None
         self.steps = {"columns": 1.0, "leaves": 1.0}
 
     def take(self, small: SmallSet) -> bool:
-        """Keep a set if it is the best so far."""
-        score, models = self._trained(small)
-        if not score > self.best_score:
+        """Keep a set if it is the best so far.
+
+        Of several models none may stand below its score on the first set: what one gains at the
+        cost of another, a model outside the panel loses.
+        """
+        scores, models = self._trained(small)
+        several = len(scores) > 1
+        if not scores.mean() > self.scores.mean() or (several and (scores < self.first).any()):
             return False
-        self.best, self.best_score, self.models, self.error = small, score, models, None
+        self.best, self.scores, self.models, self.error = small, scores, models, None
         return True
 
-    def _trained(self, small: SmallSet) -> tuple[float, list[Any]]:
-        """Mean score of the models on a set, and the models."""
+    def _trained(self, small: SmallSet) -> tuple[np.ndarray, list[Any]]:
+        """Scores of the models on a set, and the models."""
         models = [judge.fit(small, self.entry.use_weights) for judge in self.judges]
         scored = zip(self.judges, models, strict=True)
-        return float(np.mean([judge.score_of(m, self.judged) for judge, m in scored])), models
+        return np.array([judge.score_of(m, self.judged) for judge, m in scored]), models
 
     def exchange(self, progress: float) -> None:
         """Try other rows in the place of some; their share falls with the progress in [0, 1)."""
