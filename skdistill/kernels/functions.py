@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from numbers import Real
 from typing import Any
 
@@ -173,22 +174,59 @@ def _relu_network(G, a2, b2, kernel, diagonal, tangent):
     if diagonal:
         depth = kernel.params["depth"]
         return G.mul_(kernel.gamma * (depth + 1 if tangent else 1))
+    tiny = torch.finfo(G.dtype).tiny  # of a row of zeros, where the root has no slope
     # The product of the roots: that of the squares would leave the range of float32 early.
-    norm = a2.sqrt()[:, None] * b2.sqrt()[None, :] * kernel.gamma
-    sigma = G.mul_(kernel.gamma)
-    theta = sigma.clone() if tangent else None
-    tiny = torch.finfo(norm.dtype).tiny
-    # The derivative of the arc cosine is infinite for parallel rows; one rounding away from them
-    # what is infinite in its parts cancels.
-    limit = 1 - torch.finfo(norm.dtype).eps if norm.requires_grad else 1
-    for _ in range(kernel.params["depth"]):
-        cosine = (sigma / norm.clamp(min=tiny)).clamp_(-limit, limit)
-        angle = torch.arccos(cosine)
-        kappa0 = (math.pi - angle) / math.pi
-        sigma = norm * (cosine * kappa0 + (1 - cosine**2).clamp_(min=0).sqrt() / math.pi)
-        if tangent:
-            theta = sigma + theta * kappa0
-    return theta if tangent else sigma
+    norm = a2.clamp(min=tiny).sqrt()[:, None] * b2.clamp(min=tiny).sqrt()[None, :] * kernel.gamma
+    cosine = G.mul_(kernel.gamma) / norm.clamp(min=tiny)
+    if cosine.requires_grad:
+        return norm * _arc_cosines_function().apply(cosine, kernel.params["depth"], tangent)
+    return norm * _arc_cosines(cosine, kernel.params["depth"], tangent, slope=False)[0]
+
+
+def _arc_cosines(cosine: Any, depth: int, tangent: bool, *, slope: bool) -> tuple[Any, Any]:
+    """NNGP or NTK of rows of length one as a function of their cosine, and its slope.
+
+    A layer takes the cosine c to ``c k + sqrt(1 - c^2) / pi`` with ``k = 1 - arccos(c) / pi``, whose
+    slope is k. By hand the slope takes half the time that autograd does.
+    """
+    # The slope of k is infinite for parallel rows; one rounding away from them what is infinite
+    # in its parts cancels.
+    limit = 1 - torch.finfo(cosine.dtype).eps if slope else 1
+    c = cosine.clamp(-limit, limit)
+    value, of_c, of_value = c, None, None
+    for _ in range(depth):
+        sine = (1 - c * c).clamp_(min=0).sqrt_()
+        k = torch.arccos(c).mul_(-1 / math.pi).add_(1)
+        if slope and tangent:
+            of_k = sine.reciprocal().mul_(1 / math.pi)
+            of_k = of_k if of_c is None else of_k.mul_(of_c)
+        if slope:
+            of_c = k.clone() if of_c is None else of_c.mul_(k)
+        c = sine.mul_(1 / math.pi).addcmul_(c, k).clamp_(-limit, limit)
+        if slope and tangent:
+            part = k if of_value is None else of_value.mul_(k)
+            of_value = of_k.mul_(value).add_(of_c).add_(part)
+        value = torch.addcmul(c, value, k) if tangent else c
+    return value, of_value if tangent else of_c
+
+
+@cache
+def _arc_cosines_function() -> Any:
+    """Return `_arc_cosines` for autograd; made on first use, since torch is imported late."""
+
+    class ArcCosines(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, cosine: Any, depth: int, tangent: bool) -> Any:
+            value, slope = _arc_cosines(cosine, depth, tangent, slope=True)
+            ctx.save_for_backward(slope)
+            return value
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> tuple:
+            (slope,) = ctx.saved_tensors
+            return gradient * slope, None, None
+
+    return ArcCosines
 
 
 def _nngp(G, a2, b2, kernel, diagonal=False):

@@ -74,6 +74,18 @@ def test_network_kernels_equal_their_recursion(depth, sparse, two_blocks):
         assert_allclose(kernel_matrix(kernel, A, B), expected[name], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("name", ["nngp", "ntk"])
+def test_gradients_of_network_kernels(name, depth, two_blocks):
+    """Slopes by hand equal difference quotients; parallel and opposite rows have finite ones."""
+    A, B = (torch.from_numpy(M).requires_grad_() for M in two_blocks)
+    kernel = resolved(name, params={"depth": depth})
+    torch.autograd.gradcheck(kernel, (A, B[:5]))
+    for block in (B, B.detach().float().requires_grad_()):
+        (gradient,) = torch.autograd.grad(kernel(A.to(block), block).sum(), [block])
+        assert gradient.isfinite().all()
+
+
 def test_nngp_is_the_covariance_of_random_networks():
     rng = np.random.default_rng(0)
     X, width = rng.normal(size=(6, 5)), 4000
