@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 
 import numpy as np
 import pytest
@@ -169,9 +168,9 @@ def test_sparse_rows_hash_as_dense_rows(dtype, n_features):
 
 
 def near_collisions():
-    grid = np.array(list(product(range(6), repeat=5)), dtype=float)
+    grid = np.indices((6,) * 5, dtype=float).reshape(5, -1).T
     yield "small integers", grid, DTYPES[:5]
-    signs = np.array(list(product([-1, 0, 1], repeat=8)), dtype=float)
+    signs = np.indices((3,) * 8, dtype=float).reshape(8, -1).T - 1
     yield "signs", signs, (np.float64, np.float32, np.float16, np.int64)
     yield "powers of two", np.ldexp(1.0, np.arange(-60, 60))[:, None], (np.float64, np.float32)
     neighbours = np.full((60, 60), 1.0) + np.finfo(np.float64).eps * np.eye(60)
@@ -180,7 +179,7 @@ def near_collisions():
     yield "last single bit", neighbours, (np.float32,)
     one_hot = np.vstack([np.eye(300), 2 * np.eye(300), -np.eye(300), 1 - np.eye(300)])
     yield "one hot", one_hot, (np.float64, np.float32, np.int64)
-    pairs = np.array([[a, b] for a in range(256) for b in range(256)])
+    pairs = np.indices((256, 256)).reshape(2, -1).T
     yield "pairs of bytes", pairs, (np.float64, np.float32, np.uint8)
     yield "large integers", pairs + 2.0**52, (np.float64,)
 
@@ -198,7 +197,7 @@ def test_rows_that_are_nearly_alike_hash_apart(name, X, dtype):
 
 def test_walk_draws_on_all_bits_of_the_hash():
     """The draw walks by hash: its high bits must be spread too."""
-    X = np.array(list(product(range(8), repeat=4)), dtype=float)
+    X = np.indices((8,) * 4, dtype=float).reshape(4, -1).T
     share = row_hashes(X).astype(float) / 2.0**64
     counts = np.histogram(share, bins=16, range=(0, 1))[0]
     assert counts.min() > 0.7 * len(X) / 16
