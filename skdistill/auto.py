@@ -330,7 +330,9 @@ callable, default="rbf"
             )
             use_weights = entries[best].use_weights
         self._store(small, use_weights, entries, best, data)
-        if places is not None and small.index is not None:
+        if places is None:
+            self.distilled_._name_target(y)
+        elif small.index is not None:
             self.distilled_.indices = self.indices_ = places[small.index]
         kernel, units = self._resolve_kernel(moments)
         features = small.features

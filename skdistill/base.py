@@ -125,9 +125,7 @@ class BaseDistiller(
         DistilledData
             The attribute `distilled_`: a mapping for ``estimator.fit(**small.normalized())``.
         """
-        small = self.fit(X, y, sample_weight=sample_weight).distilled_
-        small._name_target(y)
-        return small
+        return self.fit(X, y, sample_weight=sample_weight).distilled_
 
     def transform(self, X: Any) -> np.ndarray:
         """Nystroem features of all rows, with the distilled rows as landmarks.

@@ -505,6 +505,8 @@ callable, default="rbf"
             indices=self.indices_,
             feature_names=getattr(self, "feature_names_in_", None),
         )
+        if part is None:
+            self.distilled_._name_target(y)
         self._set_map(kernel, rows.take(drawn), units)
         self._say(f"{len(drawn)} rows chosen", began)
 

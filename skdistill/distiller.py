@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import _torch as torch
 from ._device import resolve_device, threads_for
 from ._input.caller import called_by_hand, warn_caller
+from ._input.frames import is_pandas
 from ._input.rows import Moments, Units, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input, KernelRidgePredictor
 from .batches.losses import LOSSES, row_losses
@@ -557,6 +558,7 @@ default="rbf"
         self._kind, self._seed = data.target.kind, int(rng.randint(2**31))
         self.objective_ = clone(objective).set_params(**learnt.parameters)
         self._store(learnt, data)
+        self.distilled_._name_target(y)
         if checkpoint is not None and learnt.result.status != "interrupted":
             checkpoint.end()
         self.device_ = str(device)
@@ -612,7 +614,8 @@ default="rbf"
                 f"uniform_mixing={mixing!r} must be the uniform share at the start and at the end, "
                 "two numbers from 0 to 1; or use 'auto'."
             )
-        if sp.issparse(X) and self.preprocessor is None:
+        sparse = sp.issparse(X) or (is_pandas(X) and hasattr(X, "sparse"))
+        if sparse and self.preprocessor is None:
             raise TypeError(
                 "Sparse data was passed, but rows are learnt densely; reduce X first, for example "
                 "with sklearn.decomposition.TruncatedSVD, or choose rows with SensitivityCoreset."

@@ -147,7 +147,8 @@ def test_name_and_index_of_a_series_go_along(mixed, frame):
     y = pd.Series(labels, index=X.index, name="answer")
     rows = X if frame else X[["a"]].fillna(0).to_numpy()
     coreset = SensitivityCoreset(20, preprocessor="auto", random_state=0)
-    small = coreset.fit_distill(rows, y)
+    y.index.name = "row"
+    small = coreset.fit(rows, y).distilled_
     table = small.to_pandas()
     assert table["answer"].tolist() == y.loc[table.index].tolist()
     assert list(table.index) == list(y.index[coreset.indices_])
@@ -158,8 +159,58 @@ def test_name_and_index_of_a_series_go_along(mixed, frame):
     file = BytesIO()
     small.save(file)
     file.seek(0)
-    assert DistilledData.load(file).to_pandas()["answer"].tolist() == table["answer"].tolist()
-    assert small.normalized().target_names.tolist() == ["answer"]
+    for twin in (DistilledData.load(file), pickle.loads(pickle.dumps(small))):
+        pd.testing.assert_frame_equal(twin.to_pandas(), table)
+    assert small.normalized().to_pandas().index.equals(table.index)
+    model = DistilledClassifier(distiller=coreset).fit(rows, y)
+    pd.testing.assert_frame_equal(model.distilled_.to_pandas(), table)
+
+
+NO_TABLES = {
+    "polars LazyFrame": (lambda frame: of_library(frame, "polars").lazy(), r"X\.collect\(\)"),
+    "record batch": (lambda frame: of_library(frame, "pyarrow").to_batches()[0], "from_batches"),
+    "dict": (lambda frame: frame.to_dict("list"), r"pandas\.DataFrame\(X\)"),
+    "list of dicts": (lambda frame: frame.to_dict("records"), r"pandas\.DataFrame\(X\)"),
+    "record array": (lambda frame: frame.to_records(), r"pandas\.DataFrame\(X\)"),
+    "one name twice": (lambda frame: frame.set_axis(["a", "b", "a"], axis=1), r"names \['a'\]"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_TABLES)
+def test_what_is_no_table_names_the_way_out(mixed, kind):
+    make, way_out = NO_TABLES[kind]
+    frame, y = mixed
+    coreset = SensitivityCoreset(20, preprocessor="auto")
+    for estimator in (coreset, DistilledClassifier(distiller=coreset), DatasetDistiller(9)):
+        with pytest.raises((TypeError, ValueError), match=way_out):
+            estimator.fit(make(frame), y)
+
+
+@pytest.mark.parametrize("kind", ["period", "interval", "date"])
+def test_labels_that_are_neither_text_nor_numbers(mixed, kind):
+    days = pd.Series(np.where(mixed[1] == "yes", pd.Timestamp("2020"), pd.Timestamp("2021")))
+    y = {
+        "period": days.dt.to_period("Y"),
+        "interval": pd.cut(pd.Series(np.arange(N)), 2),
+        "date": days.dt.date,
+    }
+    with pytest.raises(TypeError, match=r"as text, y\.astype\(str\)"):
+        DistilledClassifier(distiller=SensitivityCoreset(20)).fit(mixed[0][["a"]], y[kind])
+
+
+def test_columns_of_several_levels(mixed):
+    frame, y = mixed
+    levels = pd.MultiIndex.from_tuples([("p", "a"), ("p", "b"), ("q", "a")])
+    coreset = SensitivityCoreset(20, preprocessor="auto", random_state=0)
+    small = coreset.fit_distill(frame.set_axis(levels, axis=1), y)
+    assert list(small.to_pandas())[-2:] == [("y", ""), ("sample_weight", "")]
+    assert set(small.to_pandas()["y"]) == {"no", "yes"}
+
+
+def test_sparse_frames_are_not_learnt():
+    frame = pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.0, 0.0, 2.0])})
+    with pytest.raises(TypeError, match="rows are learnt densely"):
+        DatasetDistiller(2).fit(frame, [0, 1, 0, 1])
 
 
 def test_names_of_targets():

@@ -135,11 +135,50 @@ def text_columns(X: Any) -> list[Any]:
     return names[:NAMES_SHOWN] + ["..."] * (len(names) > NAMES_SHOWN)
 
 
+_LAZY = {  # what gives a table in memory
+    "is_polars_lazyframe": "X.collect()",
+    "is_duckdb_relation": "X.df()",
+    "is_ibis_table": "X.to_pandas()",
+    "is_pyspark_dataframe": "X.toPandas()",
+    "is_pyspark_connect_dataframe": "X.toPandas()",
+}
+
+
+def check_is_table(X: Any) -> None:
+    """Refuse what holds a table and is none, and a DataFrame that names a column twice.
+
+    Raises
+    ------
+    TypeError
+        Names the way to a DataFrame.
+    ValueError
+        Names the columns.
+    """
+    way_out = None
+    is_dict = isinstance(X, dict) and not hasattr(X, "shape")  # as SciPy's dictionary of keys has
+    if is_dict or (isinstance(X, list) and X and isinstance(X[0], dict)):
+        way_out = "pandas.DataFrame(X)"
+    elif getattr(getattr(X, "dtype", None), "names", None):  # a structured array
+        way_out = "pandas.DataFrame(X)"
+    elif type(X).__name__ == "RecordBatch":
+        way_out = "pyarrow.Table.from_batches([X])"
+    else:
+        found = (way for name, way in _LAZY.items() if getattr(nw.dependencies, name)(X))
+        way_out = next(found, None)
+    if way_out is not None:
+        what = "a list of dicts" if isinstance(X, list) else f"a {type(X).__name__}"
+        raise TypeError(f"X is {what}, which is not read; pass {way_out}.")
+    if is_pandas(X) and not X.columns.is_unique:
+        twice = list(dict.fromkeys(X.columns[X.columns.duplicated()]))
+        raise ValueError(f"X has several columns of the names {twice}; rename them.")
+
+
 def as_array_of_rows(X: Any) -> Any:
     """Turn lists into an array where a number beside a text stays a number; leave all else.
 
     NumPy makes text of the whole of ``[[3, "red"]]``.
     """
+    check_is_table(X)
     if not isinstance(X, list | tuple) or any(map(is_text, X)):
         return X
     array = np.asarray(X)

@@ -16,7 +16,7 @@ from sklearn.utils import assert_all_finite
 
 from .. import _torch as torch
 from .._device import CPU_TILE_ELEMENTS, for_each_block
-from .frames import WAY_OUT
+from .frames import WAY_OUT, check_is_table
 from .order import one_of_each_stretch, order_by, order_of_hashes
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: an odd number with well spread bits
@@ -183,7 +183,8 @@ def as_tensor(array: np.ndarray) -> Any:
 
 
 def check_two_dimensional(X: Any) -> None:
-    """Raise a ValueError that shows the reshape where rows are arrays themselves."""
+    """Raise an error that shows the way out where X is no table, or rows are arrays themselves."""
+    check_is_table(X)
     shape: tuple[int, ...] = getattr(X, "shape", ())
     if len(shape) > 2:
         reshape = f"X.reshape({shape[0]}, {int(np.prod(shape[1:]))})"

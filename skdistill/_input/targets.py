@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -143,7 +145,7 @@ def plain_target(y: Any) -> Any:
     ValueError
         If a label is NaN, None or pandas' NA, or masked.
     TypeError
-        If text stands beside other labels.
+        If text stands beside other labels, or labels are neither text nor numbers, such as periods.
     """
     if y is None or sp.issparse(y):
         return y
@@ -157,10 +159,15 @@ def plain_target(y: Any) -> Any:
         return values.astype(bool)
     if all(issubclass(kind, int | np.integer) for kind in kinds):
         return np.array(values.tolist())
-    if all(issubclass(kind, int | float | np.number | Decimal) for kind in kinds):
+    if all(issubclass(kind, Real | np.number | Decimal) for kind in kinds):
         return values.astype(np.float64)
     if all(issubclass(kind, str) for kind in kinds) and kinds != {str}:
         return np.array([str(label) for label in values], dtype=object)  # numpy.str_ among them
+    others = sorted(k.__name__ for k in kinds if not issubclass(k, str | bytes | Collection))
+    if others:
+        raise TypeError(
+            f"y holds labels of the type {', '.join(others)}; pass them as text, y.astype(str)."
+        )
     return values
 
 

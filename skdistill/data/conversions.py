@@ -25,10 +25,16 @@ def to_frame(
     frame = _feature_frame(X, indices, feature_names)
     for name, column in _label_columns(y, y_name):
         _check_free(frame, "y_name", name)
-        frame[name] = column
+        frame[_label(frame, name)] = column
     _check_free(frame, "weight_name", weight_name)
-    frame[weight_name] = sample_weight
+    frame[_label(frame, weight_name)] = sample_weight
     return frame
+
+
+def _label(frame: Any, name: str) -> Any:
+    """Name of a new column; with empty lower levels where columns have several."""
+    n_levels = frame.columns.nlevels
+    return name if n_levels == 1 else (name, *[""] * (n_levels - 1))
 
 
 def _feature_frame(X: Any, indices: np.ndarray | None, names: Any) -> Any:

@@ -184,7 +184,7 @@ class DistilledData:
         self.feature_names = checks.as_feature_names(feature_names, self.X)
         self.predictor_params = as_predictor_params(predictor_params, self.X.shape[1])
         self.target_names = checks.as_target_names(target_names, self.y)
-        self._index: Any = None  # labels of rows of an array, where its target had some
+        self._index: Any = None  # pandas Index of rows of an array, where its target had one
 
     # A mapping for `fit(**small)` ------------------------------------------------------------
 
@@ -239,20 +239,25 @@ class DistilledData:
     def __getstate__(self) -> dict[str, Any]:
         """Return plain arrays and texts, which skops can store too, in place of a DataFrame."""
         state = self.__dict__.copy()
-        if is_frame(self.X):
+        for name, frame in (("X", self.X), ("_index", self._index_frame())):
+            if not is_frame(frame):
+                continue
             arrays: dict[str, Any] = {}
             try:
-                spec = encode("X", self.X, arrays)
+                spec = encode(name, frame, arrays)
             except TypeError:  # a column of a type that only its own library can store
-                return state
-            state["X"] = {"spec": json.dumps(spec), "arrays": arrays}
+                continue
+            state[name] = {"spec": json.dumps(spec), "arrays": arrays}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Build the DataFrame of `__getstate__` again."""
         self.__dict__.update(state)
-        if isinstance(self.X, dict):
-            self.X = decode("X", json.loads(self.X["spec"]), self.X["arrays"])
+        for name in ("X", "_index"):
+            value = state.get(name)
+            if isinstance(value, dict):
+                frame = decode(name, json.loads(value["spec"]), value["arrays"])
+                setattr(self, name, frame if name == "X" else frame.index)
 
     def normalized(self) -> DistilledData:
         """Return the same rows with weights of mean one, which suit the penalties of estimators.
@@ -277,7 +282,7 @@ class DistilledData:
         mean = self.sample_weight.mean()
         parts = {name: getattr(self, name) for name in _PARTS}
         parts["sample_weight"] = self.sample_weight / mean if mean > 0 else self.sample_weight
-        return DistilledData(**parts)
+        return _with_index(self._index, **parts)
 
     # Merge and reduce ------------------------------------------------------------------------
 
@@ -436,12 +441,20 @@ class DistilledData:
     def _name_target(self, y: Any) -> None:
         """Take the name of a Series, and its index, or the names of the columns of a DataFrame."""
         names = series_names(y)
-        if self.y is None or names is None:
+        if self.y is None:
             return
-        if all(isinstance(name, str) for name in names):
+        if names is not None and all(isinstance(name, str) for name in names):
             self.target_names = checks.as_target_names(names, self.y)
         if self.indices is not None and is_pandas_like(y) and not is_frame(self.X):
-            self._index = y.index.to_numpy()[self.indices]
+            self._index = y.index[self.indices]
+
+    def _index_frame(self) -> Any:
+        """Table without columns that has the index, None without one."""
+        if self._index is None:
+            return None
+        import pandas as pd
+
+        return pd.DataFrame(index=self._index)
 
     def to_polars(
         self, *, y_name: str | Sequence[str] | None = None, weight_name: str = "sample_weight"
@@ -635,7 +648,13 @@ class DistilledData:
                 f"save writes npz files, not {suffix}: end {str(file)!r} in .npz, or use "
                 "to_parquet, or to_pandas and what pandas writes."
             )
-        write_npz(file, {part: getattr(self, part) for part in _PARTS})
+        parts = {part: getattr(self, part) for part in _PARTS}
+        index = self._index_frame()
+        try:
+            encode("index", index, {})
+        except TypeError:  # of a type that only pandas can store
+            index = None
+        write_npz(file, {**parts, "index": index})
 
     @classmethod
     def load(
@@ -668,4 +687,15 @@ class DistilledData:
         FileNotFoundError
             If there is no such file.
         """
-        return read_npz(file, cls, max_bytes)
+        return read_npz(file, _with_index, max_bytes)
+
+
+def _with_index(index: Any = None, **parts: Any) -> DistilledData:
+    """Make a set whose rows have the index of their target: an Index, or a frame that has it."""
+    small = DistilledData(**parts)
+    if index is not None:
+        index = getattr(index, "index", index)
+        if len(index) != len(small):
+            raise ValueError(f"index has {len(index)} labels for {len(small)} rows")
+        small._index = index
+    return small

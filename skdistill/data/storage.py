@@ -42,7 +42,7 @@ class Format:
 
 SMALL_SET = Format(
     "skdistill.DistilledData",
-    3,  # 2 added parameters of the predictor, 3 names of the target
+    4,  # 2 added parameters of the predictor, 3 names of the target, 4 its index
     "DistilledData.save",
     "build the set from its arrays: DistilledData(X, y, sample_weight)",
 )

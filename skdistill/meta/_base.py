@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.ensemble import StackingClassifier, StackingRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -25,7 +27,12 @@ from sklearn.utils.validation import (
 
 from .._docs import DocLinkMixin
 from .._input.fit_weights import fit_weighted
-from .._input.frames import as_array_of_rows, holds_more_than_numbers, noting_raw_columns
+from .._input.frames import (
+    as_array_of_rows,
+    check_is_table,
+    holds_more_than_numbers,
+    noting_raw_columns,
+)
 from .._input.lazy import is_lazy, map_blocks
 from .._input.targets import check_classes, plain_target
 from ..auto import AutoDistiller
@@ -157,17 +164,30 @@ class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, Base
 
     def _without_held_out(
         self, X: Any, y: np.ndarray, sample_weight: Any, fit_params: dict[str, Any]
-    ) -> tuple[Any, np.ndarray, Any, dict[str, Any]]:
-        """Rows to distil, and the estimator's parameters with a validation set where asked."""
+    ) -> tuple[Any, np.ndarray, Any, dict[str, Any], np.ndarray | None]:
+        """Rows to distil, parameters of the estimator (with a validation set if asked), and places.
+
+        The places are those of the rows among all, None where no row is held out.
+        """
         fit_params = self._estimator_params(fit_params)
         if self.validation is None:
-            return X, y, sample_weight, fit_params
+            return X, y, sample_weight, fit_params, None
         if self.estimator is None:
             raise ValueError("validation='held_out' needs an estimator; use validation=None.")
         validation_keywords(self.estimator, None, None)  # before the work
         classes = self._target_type == "classification"
-        (X, y, sample_weight), held = hold_out(X, y, sample_weight, classes)
-        return X, y, sample_weight, {**fit_params, **validation_keywords(self.estimator, *held)}
+        (X, y, sample_weight), held, places = hold_out(X, y, sample_weight, classes)
+        fit_params = {**fit_params, **validation_keywords(self.estimator, *held)}
+        return X, y, sample_weight, fit_params, places
+
+    def _name_rows(self, y: Any, places: np.ndarray | None) -> None:
+        """Give the set the row numbers of `fit`, and the name and index of `y` as passed."""
+        if isinstance(self.distiller, FrozenEstimator):  # whose rows are of other data
+            return
+        if places is not None and self.distilled_.indices is not None:
+            self.distilled_ = copy.copy(self.distilled_)
+            self.distilled_.indices = places[self.distilled_.indices]
+        self.distilled_._name_target(y)
 
     def _distil_stream(self, X: Any, y: Any, sample_weight: Any, task: FitTask) -> np.ndarray:
         """Distil chunks that are read once; the target of the small set stands for the whole."""
@@ -185,6 +205,8 @@ class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, Base
 
     def _fit_task(self, X: Any, y: Any, sample_weight: Any) -> FitTask:
         """Return what callbacks hear of a fit: the distiller, and the estimator if there is one."""
+        if not is_stream(X):
+            check_is_table(X)
         return FitTask(self, X, y, sample_weight).begin(1 + (self.estimator is not None))
 
     def _given_distiller(self) -> Any:

@@ -174,11 +174,13 @@ class DistilledClassifier(ClassifierMixin, BaseDistilled):
             y, classes = check_labels(self._distil_stream(X, y, sample_weight, task), self)
         else:
             validate_data(self, X, y, skip_check_array=True)
+            given = y
             y, classes = check_labels(y, self)
-            X, y, sample_weight, fit_params = self._without_held_out(
+            X, y, sample_weight, fit_params, places = self._without_held_out(
                 X, y, sample_weight, fit_params
             )
             self._distil(X, y, sample_weight, task)
+            self._name_rows(given, places)
         self.classes_ = join_classes(classes, self.distilled_.y)
         if self.estimator is None:
             self.estimator_ = self._score_classifier(y)

@@ -39,13 +39,15 @@ def validation_keywords(estimator: Any, X: Any, y: Any) -> dict[str, Any]:
 
 def hold_out(
     X: Any, y: np.ndarray, sample_weight: Any, classes: bool
-) -> tuple[tuple[Any, np.ndarray, Any], tuple[Any, np.ndarray]]:
+) -> tuple[tuple[Any, np.ndarray, Any], tuple[Any, np.ndarray], np.ndarray]:
     """Split off a tenth of the rows, at most 10,000; classes in proportion where they can be.
 
     Returns
     -------
     rest : (X, y, sample_weight)
     held : (X, y)
+    places : int ndarray
+        Of the rest.
     """
     n = len(y)
     n_held = max(1, min(round(SHARE * n), MOST_ROWS))
@@ -56,4 +58,4 @@ def hold_out(
     rest, held = train_test_split(np.arange(n), test_size=n_held, stratify=stratify, random_state=0)
     weight = None if sample_weight is None else _safe_indexing(sample_weight, rest)
     kept = (take_rows(X, rest), y[rest], weight)
-    return kept, (take_rows(X, held), y[held])
+    return kept, (take_rows(X, held), y[held]), rest

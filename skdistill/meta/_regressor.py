@@ -161,11 +161,13 @@ class DistilledRegressor(RegressorMixin, BaseDistilled):
             y = check_targets(self._distil_stream(X, y, sample_weight, task), self)
         else:
             validate_data(self, X, y, skip_check_array=True)
+            given = y
             y = check_targets(y, self)
-            X, y, sample_weight, fit_params = self._without_held_out(
+            X, y, sample_weight, fit_params, places = self._without_held_out(
                 X, y, sample_weight, fit_params
             )
             self._distil(X, y, sample_weight, task)
+            self._name_rows(given, places)
         if self.estimator is None:
             self.estimator_ = self._score_regressor(y)
         else:

@@ -328,7 +328,7 @@ def test_file_holds_plain_arrays_and_a_version(small, tmp_path):
     small.y = small.y.astype(object)
     small.save(tmp_path / "rows.npz")
     with np.load(tmp_path / "rows.npz", allow_pickle=False) as file:
-        assert file["version"] == 3
+        assert file["version"] == 4
         assert all(file[name].dtype != object for name in file.files)
         assert_array_equal(file["X"], small.X)
 

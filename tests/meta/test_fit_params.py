@@ -68,6 +68,7 @@ def test_held_out_rows_are_real_and_take_no_part_in_the_small_set():
     assert X_val.shape == (30, 20) and abs(y_val.mean() - y.mean()) < 0.02
     both = np.vstack([X_val, model.distilled_.X])
     assert len(np.unique(both, axis=0)) == 50
+    assert_array_equal(X[model.distilled_.indices], model.distilled_.X)
     assert model.distilled_.sample_weight.sum() == pytest.approx(270)
 
 
