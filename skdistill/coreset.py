@@ -389,8 +389,9 @@ callable, default="rbf"
         if source is not None:
             self._fit_source(source)
         else:
+            mapped = isinstance(X, np.memmap)
             X, y, sample_weight = (in_memory(values) for values in (X, y, sample_weight))
-            self._fit_rows(X, y, sample_weight, None)
+            self._fit_rows(X, y, sample_weight, None, mapped=mapped)
             self.n_samples_seen_ = len(self.sensitivities_)
             self.__dict__.pop("_reference", None)
         return self
@@ -443,15 +444,20 @@ callable, default="rbf"
         self._fit_chunk(X, y, sample_weight)
         return self
 
-    def _fit_rows(self, X: Any, y: Any, sample_weight: Any, part: Part | None) -> None:
-        """Choose rows of data in memory; `part` says which part of a stream they are, if any."""
+    def _fit_rows(
+        self, X: Any, y: Any, sample_weight: Any, part: Part | None, *, mapped: bool = False
+    ) -> None:
+        """Choose rows of data in memory; `part` says which part of a stream they are, if any.
+
+        A file that is `mapped` may be a stream of one block.
+        """
         began = time.perf_counter()
         device = resolve_device(self.device)
         self.device_ = str(device)
         rng = check_random_state(self.random_state if part is None else part.seed)
         data = self._read(X, y, sample_weight, None if part is None else part.encoder)
         self._kind = data.target.kind
-        rows, moments = self._distinct_rows(data, part)
+        rows, moments = self._distinct_rows(data, part, mapped)
         strata = self._strata(data, rows)
         n_strata = 0 if strata is None else strata.max() + 1
         if part is not None:
@@ -510,11 +516,12 @@ callable, default="rbf"
         self._set_map(kernel, rows.take(drawn), units)
         self._say(f"{len(drawn)} rows chosen", began)
 
-    def _distinct_rows(self, data: Input, part: Part | None) -> tuple[Rows, Moments]:
+    def _distinct_rows(self, data: Input, part: Part | None, mapped: bool) -> tuple[Rows, Moments]:
         """Rows to score, and the moments of the features."""
         on_the_way = part is not None and part.budget is not None
-        if on_the_way and self.loss == "kmeans":  # which needs no more than units of the features
-            assert data.sample_weight is not None  # parts have weights
+        one_block = mapped and (self.sampling == "systematic" or data.y is None)
+        # The draw for this loss needs no more than units of the features.
+        if self.loss == "kmeans" and (on_the_way or one_block):
             found = long_block(data.features, data.sample_weight)
             if found is not None:
                 return found

@@ -22,7 +22,14 @@ from . import _torch as torch
 from ._device import resolve_device, threads_for
 from ._input.caller import called_by_hand, warn_caller
 from ._input.frames import is_pandas
-from ._input.rows import Moments, Units, float_type, merge_equal_rows, weighted_moments
+from ._input.rows import (
+    Moments,
+    Units,
+    as_they_stand,
+    float_type,
+    merge_equal_rows,
+    weighted_moments,
+)
 from .base import BaseDistiller, Input, KernelRidgePredictor
 from .batches.losses import LOSSES, row_losses
 from .batches.plan import SAMPLINGS, BatchPlan, plan_batches
@@ -43,7 +50,16 @@ from .learning.result import (
     labels_in_users_type,
     rows_in_users_form,
 )
-from .learning.stream_pool import larger_than_memory, random_pool, rows_of_pool
+from .learning.stream_pool import (
+    BY_CLUSTERS,
+    StreamRead,
+    encoder_of_stream,
+    larger_than_memory,
+    random_pool,
+    read_stream,
+    renewal_of,
+    rows_of_pool,
+)
 from .learning.trainer import TrainingOptions, unheard
 from .networks import check_image_shape
 from .networks.predictor import NetworkPredictor, StoredPredictor
@@ -436,7 +452,8 @@ default="rbf"
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features), or a source
             Training data, dense. Data larger than memory, as in :meth:`SensitivityCoreset.fit`,
-            are read once; the rows are learnt from a random pool of 50,000 of them.
+            are read once; the rows are learnt from a random pool of 50,000 of them, which is
+            renewed by reading on while they are learnt.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Target. Without one ``objective="kernel_ridge"`` learns the subspace of the kernel.
@@ -459,11 +476,13 @@ default="rbf"
         self._check_forms(X)
         task = FitTask(self, X, y, sample_weight)
         self.__dict__.pop("_pool", None)
-        if larger_than_memory(self, X, y, sample_weight):
-            pool = random_pool(self).fit(X, y, sample_weight=sample_weight)
-            X, y, sample_weight = rows_of_pool(pool)
         before = self.distilled_ if self.warm_start and hasattr(self, "distilled_") else None
-        self._learn(X, y, sample_weight, before, task)
+        stream = None
+        if larger_than_memory(self, X, y, sample_weight):
+            start = before is None and isinstance(self.init, str) and self.init in BY_CLUSTERS
+            stream = read_stream(self, X, y, sample_weight, start=start)
+            X, y, sample_weight = stream.pool.X, stream.pool.y, stream.pool.sample_weight
+        self._learn(X, y, sample_weight, before, task, stream)
         return self
 
     @with_callbacks
@@ -511,7 +530,13 @@ default="rbf"
         return self
 
     def _learn(
-        self, X: Any, y: Any, sample_weight: Any, before: DistilledData | None, task: FitTask
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        before: DistilledData | None,
+        task: FitTask,
+        stream: StreamRead | None = None,
     ) -> None:
         self._began = time.perf_counter()
         device = resolve_device(self.device)
@@ -525,6 +550,16 @@ default="rbf"
         objective = self._technique()
         n_features = data.features.shape[1]
         self._units = target_units(data.target, rows)
+        renewal, coreset = None, None
+        if stream is not None:
+            encode = encoder_of_stream(self, data.target, self._units)
+            if stream.source is not None:
+                # Rows of the pool keep their places, also where some are equal.
+                rows = as_they_stand(data.features, data.sample_weight)
+                renewal = renewal_of(stream, data.target.codes, encode, int(rng.randint(2**31)))
+            if stream.coreset is not None:
+                small = stream.coreset
+                coreset = (*encode(small.X, small.y), small.sample_weight)
         problem = make_problem(
             data.features,
             rows,
@@ -537,13 +572,14 @@ default="rbf"
             image_shape=check_image_shape(self.image_shape, n_features),
             rng=rng,
             device=device,
+            renewal=renewal,
         )
         del rows  # its keys and their order take memory that training does without
         checkpoint = self._open_checkpoint(data, before)
         settings = self._settings(data, budget, objective, task)
         settings = replace(settings, checkpoint=checkpoint)
         self._say(f"{len(problem)} distinct rows of {len(data.features)}", self._began)
-        starts = Starts(self, before, data, budget, rng, balance=settings.balance)
+        starts = Starts(self, before, data, budget, rng, balance=settings.balance, coreset=coreset)
         # Of a step; a network's is not known.
         work = math.inf if objective.unit_features else 1024 * budget * (n_features + budget)
         with threads_for(work, device):

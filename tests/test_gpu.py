@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -310,6 +311,44 @@ def test_steps_without_enough_memory_are_halved():
         torch.cuda.empty_cache()
     torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-4)
     torch.testing.assert_close(again, expected, rtol=1e-2, atol=1e-4)
+
+
+@contextmanager
+def room_for(n_bytes):
+    """Let this process have no more memory of the device than it has now, and `n_bytes`."""
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(GPU).total_memory
+    torch.cuda.set_per_process_memory_fraction(
+        (torch.cuda.memory_reserved() + n_bytes) / total, GPU
+    )
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, GPU)
+        torch.cuda.empty_cache()
+
+
+def test_a_stream_that_runs_out_of_memory_on_the_way():
+    rng = np.random.default_rng(0)
+    chunks = [rng.normal(size=(50_000, 64)).astype(np.float32) for _ in range(6)]
+    coreset = SensitivityCoreset(200, device="cuda", random_state=0)
+    with room_for(2**23), pytest.warns(RuntimeWarning, match="Out of memory"):
+        small = coreset.fit_distill(iter(chunks))
+    assert coreset.n_samples_seen_ == 300_000
+    assert small.sample_weight.sum() == pytest.approx(300_000)
+    assert_allclose(small.sample_weight @ small.X / 300_000, 0, atol=0.5)
+
+
+def test_steps_that_run_out_of_memory_take_smaller_batches():
+    X = np.random.default_rng(0).normal(size=(200_000, 32)).astype(np.float32)
+    distiller = DatasetDistiller(
+        500, init="uniform", gamma=0.1, max_iter=20, batch_size=2**17, device="cuda", random_state=0
+    )
+    with room_for(2**28), pytest.warns(RuntimeWarning, match="Out of memory: going on with"):
+        distiller.fit(X, X[:, 0] * X[:, 1])
+    assert np.isfinite(distiller.distilled_.X).all()
+    assert distiller.distilled_.sample_weight.sum() == pytest.approx(200_000)
 
 
 # Waiting -----------------------------------------------------------------------------------------

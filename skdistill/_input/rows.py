@@ -261,7 +261,7 @@ def merge_equal_rows(X: Any, y: np.ndarray | None, sample_weight: np.ndarray | N
     return _ordered(X, first[kept], weight[kept], key[first[kept]], number[group])
 
 
-def long_block(X: Any, sample_weight: np.ndarray) -> tuple[Rows, Moments] | None:
+def long_block(X: Any, sample_weight: np.ndarray | None) -> tuple[Rows, Moments] | None:
     """Rows of a long block of a stream as they stand, and moments of some of them.
 
     Merging equal rows and summing up all of them takes as long as the clustering that follows.
@@ -271,18 +271,22 @@ def long_block(X: Any, sample_weight: np.ndarray) -> tuple[Rows, Moments] | None
     Parameters
     ----------
     X : ndarray or csr_matrix of shape (n, d)
-    sample_weight : float64 ndarray of shape (n,), positive
+    sample_weight : float64 ndarray of shape (n,), non-negative, or None
 
     Returns
     -------
     (Rows, Moments) or None
-        None where that is not so, where rows are few, or not dense floats that are finite and
-        within the range of single precision: then all of them have to be looked at.
+        None where that is not so, where rows are few, some have no weight, or they are not dense
+        floats that are finite and within the range of single precision: then all of them have to
+        be looked at.
     """
     n = X.shape[0]
     if sp.issparse(X) or X.dtype not in (np.float32, np.float64) or not X.flags.c_contiguous:
         return None
     if n < 2 * _PROBE_ROWS or n * X.shape[1] <= CPU_TILE_ELEMENTS:
+        return None
+    weight = np.ones(n) if sample_weight is None else sample_weight
+    if not weight.all():
         return None
     probe = one_of_each_stretch(n, _PROBE_ROWS, np.random.RandomState(_PROBE_ROWS))
     some = X[probe]
@@ -291,11 +295,16 @@ def long_block(X: Any, sample_weight: np.ndarray) -> tuple[Rows, Moments] | None
         squares = float(np.dot(entries, entries))  # not finite where X is not
     if not np.isfinite(squares) or len(np.unique(row_hashes(some))) < len(some):
         return None
-    moments = weighted_moments(some, sample_weight[probe])
+    moments = weighted_moments(some, weight[probe])
     if not squares <= _LARGEST_RATIO * moments.variance:
         return None
-    at = np.arange(n)
-    return Rows(X, at, sample_weight, at.view(np.uint64), None, at, as_read=True), moments
+    return as_they_stand(X, weight), moments
+
+
+def as_they_stand(X: Any, weight: Any) -> Rows:
+    """Rows (n, d) of positive weight in the order in which they came, equal ones apart."""
+    at = np.arange(X.shape[0])
+    return Rows(X, at, weight, at.view(np.uint64), None, at, as_read=True)
 
 
 def _codes_of_weight(codes: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:

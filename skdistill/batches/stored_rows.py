@@ -78,6 +78,14 @@ class StoredRows:
             held = held[index]
         return StoredRows(held, where, self._shift, self._factor)
 
+    def write(self, index: Any, X: np.ndarray) -> None:
+        """Put other rows (k, d), as they are given, in the places of those at an index Tensor."""
+        if isinstance(self._held, np.ndarray):
+            at = index.cpu().numpy()
+            self._held[at if self._where is None else self._where[at]] = X
+        else:
+            self._held[index] = as_tensor(X).to(self._held)
+
     def numpy(self) -> np.ndarray:
         """All coordinates, a float32 ndarray of shape (n, d), block by block."""
         found = np.empty(self.shape, dtype=np.float32)
@@ -154,6 +162,14 @@ def load_rows(X: np.ndarray, index: np.ndarray | None, coordinates: Any, device:
 def rows_at(rows: Any, index: Any) -> Any:
     """Rows at `index`, in the form of all of them: copies for a Tensor, views for a slice."""
     return rows.subset(index) if isinstance(rows, StoredRows) else rows[index]
+
+
+def write_rows(rows: Any, index: Any, X: np.ndarray, coordinates: Any) -> None:
+    """Put rows (k, d) in the user's units in the places of those at an index Tensor."""
+    if isinstance(rows, StoredRows):
+        rows.write(index, X)
+    else:
+        rows[index] = coordinates.load(X, rows.dtype, rows.device)
 
 
 def take_rows(rows: Any, index: Any, out: Any = None) -> Any:

@@ -18,6 +18,7 @@ from .. import _torch as torch
 from ..batches.losses import bounded_losses
 from ..batches.one_hot import OneHot, targets_at
 from ..batches.sampler import BatchSampler, balanced_weight
+from ..batches.stored_rows import StoredRows
 from ..batches.training_set import Sample, TrainingSet
 from ..kernels.functions import Kernel
 from ..objectives.base import Objective
@@ -36,6 +37,7 @@ from .kernel_search import FIT_ROWS, KernelStart, search_rbf, search_ridge
 from .neighbour_units import neighbour_coordinates
 from .problem import Learnt, Problem, Settings
 from .race import best_start
+from .renewal import Exchange
 from .row_scores import TEMPERATURE, held_out_outputs, representative_scores
 from .starts import Start
 from .trainer import Trainer, TrainingResult, finish, train
@@ -123,7 +125,10 @@ def learn(
     )
     if few and settings.options.max_iter is None and problem.kind == "classes":
         settings = replace(settings, options=replace(settings.options, max_iter=FEW_STEPS))
-    runner = _Runner(data, coordinates, context, settings, make_objective, make_starts, losses)
+    renew = _exchange(problem, data, coordinates, splits, settings)
+    runner = _Runner(
+        data, coordinates, context, settings, make_objective, make_starts, losses, renew
+    )
     objective, result = runner.run(splits)
     # What is handed out is what the last solve sees: rounded rows, at their own coordinates.
     handed = _hand_out(objective, result.support, coordinates, dtype, problem.device)
@@ -199,6 +204,27 @@ def _training_set(
     return TrainingSet(rows, targets, problem.weight[order], codes)
 
 
+def _exchange(
+    problem: Problem,
+    data: TrainingSet,
+    coordinates: Coordinates,
+    splits: list[tuple[Any, Any]],
+    settings: Settings,
+) -> Exchange | None:
+    """Make what renews the training set while it is trained on, where it is a pool of a stream."""
+    scored_once = settings.batches.sampling in ("reducible", "representative")
+    # A checkpoint holds tensors that have changed, and not arrays.
+    kept = settings.checkpoint is not None and isinstance(data.rows, StoredRows)
+    if problem.renewal is None or len(splits) > 1 or scored_once or kept:
+        return None
+    place = np.arange(len(problem))
+    if splits:
+        trained = splits[0][0].cpu().numpy()  # in this order, before those that are held out
+        place = np.full(len(problem), -1)
+        place[trained] = np.arange(len(trained))
+    return Exchange(problem.renewal, data, place, coordinates)
+
+
 def _unit_features(problem: Problem, settings: Settings) -> tuple[Coordinates, KernelStart]:
     """Coordinates for networks; the kernel, which such techniques do not learn, as it stands.
 
@@ -233,8 +259,10 @@ class _Runner:
         make_objective: Callable[[], Objective],
         make_starts: StartFunction,
         losses: LossFunction,
+        renew: Exchange | None,
     ) -> None:
         self.data = data
+        self.renew = renew
         self.coordinates = coordinates
         self.context = context
         self.settings = settings
@@ -336,6 +364,7 @@ class _Runner:
             losses=losses,
             together=bounded_losses if plan.bounded else None,
             keep_all=bool(part),
+            renew=self.renew,
         )
 
     def _objective(self) -> Objective:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from .trainer import Check, Stop, Trainer, TrainingResult
+from .trainer import BROKEN, Check, Stop, Trainer, TrainingResult
 
 
 def train_in_folds(trainer: Trainer, parts: list[Trainer]) -> TrainingResult:
@@ -57,9 +57,11 @@ def train_in_folds(trainer: Trainer, parts: list[Trainer]) -> TrainingResult:
     except KeyboardInterrupt:
         trainer.interrupt()
         result.held_out = []  # the parts went on to stages that the training on all rows did not
-    broke = not stops or any(part.result.status == "diverged" for part in parts)
-    if broke and result.status != "interrupted":
-        result.status = "diverged"
+    if all(part.result.status == "out_of_memory" and not part.result.n_iter for part in parts):
+        raise MemoryError("Out of memory at the first step; use a smaller batch_size or n_samples.")
+    broke = [part.result.status for part in parts if part.result.status in BROKEN]
+    if result.status not in ("interrupted", *BROKEN) and (broke or not stops):
+        result.status = broke[0] if broke else "diverged"
     return trainer.finished()
 
 

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from .. import _torch as torch
 from ..base import Input
+from ..batches.one_hot import OneHot
 from ..batches.stored_rows import as_array
 from ..coreset import SensitivityCoreset
 from ..data import DistilledData
@@ -20,6 +21,10 @@ from .starts import Start, drawn_start, kmeans_start, kmeans_starts
 
 ROW_STARTS, UNIFORM_STARTS = 2, 2  # that a start of k-means centres is compared with
 CORESET_ROWS = (2000, 20)  # of the coreset that k-means is solved on: at least, and for each row
+
+
+# Features (k, d), codes of classes (k,) or numbers in learning units (k, q) or None, weights (k,).
+Coded = tuple[np.ndarray, np.ndarray | None, np.ndarray]
 
 
 class Starts:
@@ -34,7 +39,9 @@ class Starts:
         rng: np.random.RandomState,
         *,
         balance: bool,
+        coreset: Coded | None = None,
     ) -> None:
+        self.coreset = coreset  # of the stream that the data are a random pool of
         self.rng = rng
         self.budget = budget
         self.balance = balance
@@ -59,7 +66,8 @@ class Starts:
         if self.given is not None or self.name != "auto" or not self.several:
             return [self.make(data, coordinates, gamma)]
         budget, rng, balance = self.budget, self.rng, self.balance
-        starts = kmeans_starts(data, budget, rng, ROW_STARTS, balance=balance)
+        rows = self._clustered(data, coordinates)
+        starts = kmeans_starts(rows, budget, rng, ROW_STARTS, balance=balance)
         weight = data.weight.cpu().numpy()
         for _ in range(UNIFORM_STARTS):
             starts.append(drawn_start(data, weight, budget, rng, balance=balance))
@@ -72,6 +80,7 @@ class Starts:
         budget, rng = self.budget, self.rng
         if self.name in ("auto", "kmeans", "kmeans_rows"):
             rows = self.name == "kmeans_rows"
+            data = self._clustered(data, coordinates)
             return kmeans_start(data, budget, rng, balance=self.balance, rows_of_clusters=rows)
         if self.name == "uniform":
             weight = data.weight.cpu().numpy()
@@ -91,6 +100,19 @@ class Starts:
         weight = torch.from_numpy(weight).to(small.weight)
         small = TrainingSet(small.rows, small.targets, weight, small.codes)
         return kmeans_start(small, budget, rng, balance=self.balance)
+
+    def _clustered(self, data: TrainingSet, coordinates: Coordinates) -> TrainingSet:
+        """Rows that k-means is solved on: the coreset of a stream, where there is one."""
+        if self.coreset is None or len(self.coreset[0]) < self.budget:
+            return data
+        features, values, weight = self.coreset
+        device = data.rows.device
+        rows = coordinates.load(features, torch.float32, device)
+        targets: Any = None if values is None else torch.from_numpy(values).to(device)
+        codes = None
+        if data.codes is not None:
+            codes, targets = targets, OneHot(targets, data.targets.shape[1])
+        return TrainingSet(rows, targets, torch.from_numpy(weight).to(data.weight), codes)
 
     def _coreset(
         self, data: TrainingSet, size: int, loss: str, gamma: float

@@ -16,6 +16,7 @@ from ..batches.stored_rows import load_rows
 from ..kernels.functions import Kernel
 from .checkpoint import Checkpoint
 from .coordinates import Coordinates
+from .renewal import Renewal
 from .trainer import TrainingOptions, TrainingResult
 
 
@@ -44,6 +45,8 @@ class Problem:
     device : torch.device
     image_shape : tuple of int or None
         Channels, height and width of rows that are images.
+    renewal : Renewal or None
+        Of a random pool of a stream: finds other rows for it, by their numbers in `X`.
     """
 
     X: np.ndarray
@@ -58,6 +61,7 @@ class Problem:
     generator: Any
     device: Any
     image_shape: tuple[int, int, int] | None = None
+    renewal: Renewal | None = None
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -172,6 +176,7 @@ def make_problem(
     image_shape: tuple[int, int, int] | None,
     rng: np.random.RandomState,
     device: Any,
+    renewal: Renewal | None = None,
 ) -> Problem:
     """Put checked rows and targets onto the device.
 
@@ -190,6 +195,8 @@ def make_problem(
     rng : RandomState
         Seeds the generator of all that follows.
     device : torch.device
+    renewal : Renewal or None
+        See `Problem`.
 
     Returns
     -------
@@ -219,4 +226,5 @@ def make_problem(
         generator,
         device,
         image_shape,
+        renewal,
     )

@@ -17,7 +17,7 @@ from ..batches.sampler import BatchSampler
 from ..batches.training_set import TrainingSet
 from ..objectives.base import Objective
 from ..support import Support
-from .trainer import SAMPLE_ROWS, Trainer, TrainingOptions, unheard
+from .trainer import BROKEN, SAMPLE_ROWS, Trainer, TrainingOptions, unheard
 
 RACE_STEPS = 5
 
@@ -65,7 +65,7 @@ def best_start(
         sampler = BatchSampler(weight, generator, importance=False)
         trainer = Trainer(objective, support, data, sampler, quiet)
         trainer.run(0, stage)
-        if trainer.result.status == "diverged":
+        if trainer.result.status in BROKEN:
             continue
         draw = sampler.sample(SAMPLE_ROWS)
         batch = data.take(draw.index, stage.dtype)

@@ -57,6 +57,12 @@ def complaints(
             f"{learning_rate!r}."
         )
         found.append((message, ConvergenceWarning))
+    elif result.status == "out_of_memory":
+        message = (
+            f"Out of memory after {result.n_iter} steps: the best rows so far are kept. Use a "
+            "smaller batch_size or n_samples."
+        )
+        found.append((message, RuntimeWarning))
     elif result.status == "interrupted":
         message = f"Interrupted after {result.n_iter} steps: the best rows so far are kept."
         found.append((message, UserWarning))

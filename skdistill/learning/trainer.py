@@ -7,12 +7,15 @@ the estimator.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .. import _torch as torch
+from .._device import is_out_of_memory
+from .._input.caller import warn_caller
 from ..batches.feed import Feed
 from ..batches.sampler import BatchSampler, Scarce
 from ..batches.training_set import Sample, TrainingSet, blockwise
@@ -23,6 +26,8 @@ from ..support import Support
 from .checkpoint import Checkpoint
 from .progress import Look
 
+BROKEN = ("diverged", "out_of_memory")  # training went no further; the best rows are kept
+LEAST_BATCH = 16  # rows that memory must be enough for
 SAMPLE_ROWS = 4096  # rows that labels are solved on before a look at held-out rows
 
 
@@ -50,7 +55,7 @@ class TrainingResult:
     ----------
     support : Support
         The best one by held-out rows, or that of the last step without any.
-    status : {"finished", "stopped_early", "diverged", "interrupted"}
+    status : {"finished", "stopped_early", "diverged", "out_of_memory", "interrupted"}
     n_iter : int
         Steps made, in all stages.
     loss_curve : list of float
@@ -166,7 +171,7 @@ def train(trainer: Trainer) -> TrainingResult:
     try:
         for number, stage in enumerate(trainer.stages()):
             trainer.run(number, stage)
-            if trainer.result.status == "diverged":
+            if trainer.result.status in BROKEN:
                 break
     except KeyboardInterrupt:
         trainer.interrupt()
@@ -217,6 +222,8 @@ class Trainer:
         See `Feed`.
     keep_all : bool
         Whether the support of every look at held-out rows is kept, for `return_to`.
+    renew : callable or None
+        Exchanges some rows of `data` for others of the same stream.
     """
 
     def __init__(
@@ -231,7 +238,9 @@ class Trainer:
         losses: Callable[[Any, float, Any], Any] | None = None,
         together: Callable[[Any], Any] | None = None,
         keep_all: bool = False,
+        renew: Callable[[], None] | None = None,
     ) -> None:
+        self.renew = renew
         self.objective, self.data, self.held_out = objective, data, held_out
         self._batches, self._options = batches, options
         self._feed = Feed(data, batches, losses, together)
@@ -249,6 +258,7 @@ class Trainer:
         self._number, self._batchless = 0, False  # of the stage under way
         self._snapshots: dict[tuple[int, int], Support] | None = {} if keep_all else None
         self._loop: Loop | None = None
+        self._largest_batch = sys.maxsize  # that memory is enough for
         self._checkpoint: Checkpoint | None = None
 
     def keep_in(self, checkpoint: Checkpoint) -> None:
@@ -358,9 +368,17 @@ class Trainer:
                 result.status = "stopped_early"
                 break
             if not self._batchless and step % self._options.refresh_every == 0:
+                if self.renew is not None and step:
+                    self.renew()
                 self._refresh(support)
-            batch, weights = self._batch(stage, step)
-            value, gradients = objective.gradients(support, batch, weights, names)
+            try:
+                value, gradients = self._gradients(stage, step, support, names)
+            except (MemoryError, RuntimeError) as error:
+                nothing = not result.n_iter and not self._options.part  # another part may have some
+                if nothing or not is_out_of_memory(error):
+                    raise
+                result.status = "out_of_memory"
+                break
             self._fix(support, names, gradients)
             optimizer.step(gradients, cosine(step, stage.n_steps))
             objective.after_step(support)
@@ -368,6 +386,26 @@ class Trainer:
             result.n_iter += 1
         self._loop = None
         self._keep()
+
+    def _gradients(
+        self, stage: Stage, step: int, support: Support, names: list[str]
+    ) -> tuple[Any, list[Any]]:
+        """Loss and gradients on a batch; on half of it, and so on, where memory runs out."""
+        while True:
+            try:
+                batch, weights = self._batch(stage, step)
+                return self.objective.gradients(support, batch, weights, names)
+            except (MemoryError, RuntimeError) as error:
+                size = min(stage.batch_size or 0, self._largest_batch)
+                if not is_out_of_memory(error) or size < 2 * LEAST_BATCH:
+                    raise
+            # The error is gone here, and with it what the step that failed had made.
+            self._largest_batch = size // 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            warn_caller(
+                f"Out of memory: going on with batches of {size // 2} rows.", RuntimeWarning
+            )
 
     def interrupt(self) -> None:
         """Keep what the stage under way has found."""
@@ -409,7 +447,8 @@ class Trainer:
         """Batch of a step and its weights; all rows, and None, where the stage has no batches."""
         if stage.batch_size is None:
             return self._whole, None
-        return self._feed.draw(stage.batch_size, stage.dtype, step / stage.n_steps)
+        size = min(stage.batch_size, self._largest_batch)
+        return self._feed.draw(size, stage.dtype, step / stage.n_steps)
 
     def _sample(self) -> Sample:
         """Rows to solve labels on."""

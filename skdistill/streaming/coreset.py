@@ -104,37 +104,29 @@ class StreamingMixin:
 
     def _fit_source(self, source: Source) -> None:
         """Read all chunks of a source once, and choose rows of all of them."""
-        self._rows_wanted()
-        stream: Stream | Window | None = None
-        for number, (X, y, sample_weight) in enumerate(source):
-            if not _num_samples(X):
-                continue
-            place = 0 if stream is None else stream.n_seen
-            with naming(f"chunk {number}, which starts at row {place}"):
-                chunk, kind = self._chunk(X, y, sample_weight, stream)
-                if stream is None:
-                    width = chunk.X.shape[1]
-                    stream = self._new_stream(width, kind, CHUNK_ROWS, CHUNK_ELEMENTS, None)
-            assert isinstance(stream, Stream)  # a window is for `partial_fit`
-            earlier = stream.copy()
-            try:
-                stream.add(chunk, self._reduction(stream), keeps=source.keeps_chunks)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or not earlier.levels:
-                    raise
-                stream = earlier
-                stream.forget_rest()
-                told = f"the small set stands for the first {stream.n_seen} rows, and not for more"
-                warn_caller(f"Out of memory: {told}.", RuntimeWarning)
-                break
-        if stream is None:
-            raise ValueError(
-                "X has no rows (left); a generator gives its chunks once only: make a new one for "
-                "each fit."
-            )
-        assert isinstance(stream, Stream)
-        stream.close(self._reduction(stream))
-        self._finish(stream)
+        read_together(source, [self])
+
+    def _read_source(
+        self, source: Source, stream: Any, number: int, item: Any
+    ) -> tuple[Stream, bool]:
+        """Read a chunk of a source on; the stream, and whether memory was enough for it."""
+        X, y, sample_weight = item
+        place = 0 if stream is None else stream.n_seen
+        with naming(f"chunk {number}, which starts at row {place}"):
+            chunk, kind = self._chunk(X, y, sample_weight, stream)
+            if stream is None:
+                width = chunk.X.shape[1]
+                stream = self._new_stream(width, kind, CHUNK_ROWS, CHUNK_ELEMENTS, None)
+        assert isinstance(stream, Stream)  # a window is for `partial_fit`
+        earlier = stream.copy()
+        try:
+            stream.add(chunk, self._reduction(stream), keeps=source.keeps_chunks)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or not earlier.levels:
+                raise
+            earlier.forget_rest()
+            return earlier, False
+        return stream, True
 
     def _fit_dask(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Choose rows of a Dask collection; see `fit_dask`."""
@@ -384,6 +376,40 @@ class StreamingMixin:
             self.feature_names_in_ = names
         self._finish(stream)
         return self
+
+
+def read_together(source: Source, coresets: list[Any]) -> None:
+    """Fit several coresets in one pass over a source.
+
+    Parameters
+    ----------
+    source : Source
+    coresets : list of SensitivityCoreset
+        Their budgets are numbers of rows.
+    """
+    for coreset in coresets:
+        coreset._rows_wanted()
+    streams: list[Any] = [None] * len(coresets)
+    enough = True
+    for number, item in enumerate(source):
+        if not _num_samples(item[0]):
+            continue
+        for i, coreset in enumerate(coresets):
+            streams[i], fits = coreset._read_source(source, streams[i], number, item)
+            enough &= fits
+        if not enough:
+            n_seen = min(stream.n_seen for stream in streams)
+            told = f"the small set stands for the first {n_seen} rows, and not for more"
+            warn_caller(f"Out of memory: {told}.", RuntimeWarning)
+            break
+    if streams[0] is None:
+        raise ValueError(
+            "X has no rows (left); a generator gives its chunks once only: make a new one for "
+            "each fit."
+        )
+    for coreset, stream in zip(coresets, streams, strict=True):
+        stream.close(coreset._reduction(stream))
+        coreset._finish(stream)
 
 
 def _zero_weights(sample_weight: Any, X: Any, **checks: Any) -> np.ndarray:

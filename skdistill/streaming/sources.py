@@ -33,9 +33,15 @@ class Source(Protocol):
     ----------
     keeps_chunks : bool
         Whether the memory of a chunk stays as it is when the next one is read.
+    again : bool
+        Whether it can be read more than once.
     """
 
     keeps_chunks: ClassVar[bool]
+
+    @property
+    def again(self) -> bool:
+        """Whether it can be read more than once."""
 
     def __iter__(self) -> Iterator[Chunk]:
         """Yield the chunks."""
@@ -55,14 +61,23 @@ class SliceSource:
     y: Any
     sample_weight: Any
     keeps_chunks: ClassVar[bool] = True
+    again: ClassVar[bool] = True
 
     def __iter__(self) -> Iterator[Chunk]:
         n, d = self.X.shape
         for part in blocks(n, max(1, min(CHUNK_ROWS, CHUNK_ELEMENTS // max(1, d)))):
-            X, y, sample_weight = (_slice(v, part) for v in (self.X, self.y, self.sample_weight))
-            yield X, y, sample_weight
-            for values in (self.X, self.y, self.sample_weight):
-                _forget_pages(values)
+            yield self.rows(part)
+            self.forget()
+
+    def rows(self, part: slice) -> Chunk:
+        """Rows of a slice; those of a mapped file are read when they are looked at."""
+        X, y, sample_weight = (_slice(v, part) for v in (self.X, self.y, self.sample_weight))
+        return X, y, sample_weight
+
+    def forget(self) -> None:
+        """Take what was read of mapped files out of the memory of this process."""
+        for values in (self.X, self.y, self.sample_weight):
+            _forget_pages(values)
 
 
 def _slice(values: Any, part: slice) -> np.ndarray | None:
@@ -95,6 +110,7 @@ class ArrowSource:
     y: str | list[str] | None
     sample_weight: str | None
     keeps_chunks: ClassVar[bool] = True
+    again: ClassVar[bool] = True
 
     def __iter__(self) -> Iterator[Chunk]:
         # Few batches ahead: the default holds a hundred megabytes and more.
@@ -117,6 +133,11 @@ class IterableSource:
 
     chunks: Iterable[Any]
     keeps_chunks: ClassVar[bool] = False
+
+    @property
+    def again(self) -> bool:
+        """Whether it can be read more than once, as a generator cannot."""
+        return not isinstance(self.chunks, Iterator)
 
     def __iter__(self) -> Iterator[Chunk]:
         for number, item in enumerate(self.chunks):

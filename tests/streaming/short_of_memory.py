@@ -33,7 +33,7 @@ def main():
     SensitivityCoreset(100, random_state=0).fit(next(chunks())[:5000])  # loads what is needed
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     found = []
-    for headroom in range(12, 120):
+    for headroom in range(8, 120, 2):
         found.append(under_a_limit(used() + headroom * 2**20, hard))
         if not found[-1]["told"] and found[-1]["n_seen"]:
             break  # memory was enough

@@ -538,6 +538,24 @@ def test_memory_mapped_file(streamed, tmp_path):
     assert len(share.sensitivities_) == 2500 and len(share.distilled_) == 25
 
 
+def test_a_mapped_file_of_one_block_is_read_once(tmp_path):
+    X = np.concatenate([mixture(150_000)[0], 50 * np.ones((2, 4), dtype=np.float32)])
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    weight = np.ones(len(X))
+    for chosen in (weight, None, np.where(np.arange(len(X)) < 9, 0, 1)):
+        coreset = SensitivityCoreset(100, random_state=0).fit(mapped, sample_weight=chosen)
+        small = coreset.distilled_
+        assert small.sample_weight.sum() == pytest.approx(
+            len(X) if chosen is None else chosen.sum()
+        )
+        np.testing.assert_array_equal(small.X, X[small.indices])
+        assert (small.X[:, 0] == 50).any()
+        assert coreset.sensitivities_.shape == (len(X),)
+        sums = small.sample_weight @ small.X[:, :2]
+        np.testing.assert_allclose(sums, X[:, :2].sum(0, dtype=float), atol=0.2 * len(X))
+
+
 def test_changes_of_a_copy_on_write_map_are_kept(small_blocks, tmp_path):
     X, _ = mixture(900)
     np.save(tmp_path / "X.npy", X)
