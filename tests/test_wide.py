@@ -78,19 +78,21 @@ def test_columns_of_csr_rows():
     assert_array_equal(restrict(X, columns).toarray(), X[:, columns].toarray())
 
 
-def test_kmeans_of_millions_of_columns_costs_what_its_entries_do():
+@pytest.mark.parametrize("classes", [None, 2])
+def test_kmeans_of_millions_of_columns_costs_what_its_entries_do(classes):
     rng = np.random.default_rng(0)
     n, d, nnz = 400, 3_000_000, 10
     indices = np.sort(rng.integers(0, d, (n, nnz)), axis=1).ravel()
     X = sp.csr_matrix((rng.uniform(1, 2, n * nnz), indices, np.arange(0, n * nnz + 1, nnz)), (n, d))
+    y = None if classes is None else rng.integers(0, classes, n)  # then medoids are chosen
     tracemalloc.start()
-    coreset = SensitivityCoreset(40, n_clusters=20, random_state=0).fit(X)
+    coreset = SensitivityCoreset(40, n_clusters=20, random_state=0).fit(X, y)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12 * 8 * d  # a few vectors of all columns, and no matrix of them
     narrow = restrict(X, np.unique(X.indices))
     # The same rows in fewer columns: other hashes and another order, but as many clusters' worth.
-    found = SensitivityCoreset(40, n_clusters=20, random_state=0).fit(narrow)
+    found = SensitivityCoreset(40, n_clusters=20, random_state=0).fit(narrow, y)
     assert coreset.total_sensitivity_ == pytest.approx(found.total_sensitivity_, rel=0.2)
 
 

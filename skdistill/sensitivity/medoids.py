@@ -20,7 +20,7 @@ from .. import _torch as torch
 from .._device import CPU_TILE_ELEMENTS, one_blas_thread
 from .._input.rows import Moments, Rows, Units, row_hashes
 from .draws import inclusion_probabilities, systematic_draw
-from .kmeans import assign
+from .kmeans import assign, restrict
 
 POOL_ROWS = (20_000, 20)  # rows that k-means sees: at least, and for each cluster
 GREEDY_WORK = 2**27  # rows x clusters x features up to which k-means++ pays
@@ -183,10 +183,10 @@ def kmeans_clusters(
         if k >= len(members):
             here, row = np.arange(len(members)), np.arange(len(members))
         else:
-            centres = _centres(
+            centres, columns = _centres(
                 part, within, k, importance[members], cost_weight[members], device, rng
             )
-            here, distance2 = assign(part, centres, within.units, device, within.numbers)
+            here, distance2 = assign(part, centres, within.units, device, within.numbers, columns)
             here, row = nearest_members(here, distance2, part.weight, part.key, k)
         label[members] = begin + here
         medoid[begin : begin + k] = members[row]
@@ -283,8 +283,12 @@ def _centres(
     cost_weight: np.ndarray,
     device: Any,
     rng: np.random.RandomState,
-) -> np.ndarray:
-    """Means of k clusters, or fewer, in the space; from a pool where there are many rows."""
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Means of k clusters, or fewer, in the space; from a pool where there are many rows.
+
+    Of CSR rows with far more columns than entries, only in the columns that are returned beside
+    them: means are dense.
+    """
     if not cost_weight.sum() > 0:
         cost_weight = rows.weight
     n_pool = max(POOL_ROWS[0], POOL_ROWS[1] * k)
@@ -298,10 +302,15 @@ def _centres(
     pool, cost_weight = pool[cost_weight > 0], cost_weight[cost_weight > 0]
     points = space.take(rows, pool)
     keys, first = np.unique(row_hashes(points), return_index=True)
+    greedy = len(pool) * k * points.shape[1] <= GREEDY_WORK
+    columns, tolerance = None, 1e-4  # of mean variances over columns
+    if sp.issparse(points) and 0 < 2 * points.nnz < points.shape[1]:
+        columns = np.unique(points.indices)
+        tolerance *= len(columns) / points.shape[1]
+        points = restrict(points, columns)
     if len(keys) <= k:
         distinct = points[first]
-        return distinct.toarray() if sp.issparse(distinct) else distinct
-    greedy = len(pool) * k * points.shape[1] <= GREEDY_WORK
+        return distinct.toarray() if sp.issparse(distinct) else distinct, columns
     cost_weight = cost_weight / cost_weight.mean()
     if greedy:
         with one_blas_thread():  # its products are too small to share out
@@ -312,8 +321,10 @@ def _centres(
     else:
         seeds = _seeds_in_rounds(points, k, cost_weight, device, rng)
     steps = LLOYD_STEPS[not greedy]
-    solver = KMeans(len(seeds), init=seeds, n_init=1, max_iter=steps, random_state=rng)
-    return solver.fit(points, sample_weight=cost_weight).cluster_centers_
+    solver = KMeans(
+        len(seeds), init=seeds, n_init=1, max_iter=steps, tol=tolerance, random_state=rng
+    )
+    return solver.fit(points, sample_weight=cost_weight).cluster_centers_, columns
 
 
 def _seeds_in_rounds(
