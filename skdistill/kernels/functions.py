@@ -186,8 +186,8 @@ def _relu_network(G, a2, b2, kernel, diagonal, tangent):
 def _arc_cosines(cosine: Any, depth: int, tangent: bool, *, slope: bool) -> tuple[Any, Any]:
     """NNGP or NTK of rows of length one as a function of their cosine, and its slope.
 
-    A layer takes the cosine c to ``c k + sqrt(1 - c^2) / pi`` with ``k = 1 - arccos(c) / pi``, whose
-    slope is k. By hand the slope takes half the time that autograd does.
+    A layer takes the cosine c to ``c k + sqrt(1 - c^2) / pi`` with ``k = 1 - arccos(c) / pi``, the
+    slope of which is k. By hand the slope takes half the time that autograd does.
     """
     # The slope of k is infinite for parallel rows; one rounding away from them what is infinite
     # in its parts cancels.
