@@ -92,9 +92,12 @@ def _read_small_set(
     small = reading(path, lambda: DistilledData.load(path))
     if not hasattr(small.X, "columns") or small.y is None or np.ndim(small.y) != 1:
         raise InputError(f"{str(path)!r} holds no table with one target")
-    y_name, weight_name = "y", "sample_weight"
-    while y_name in small.X.columns or weight_name in small.X.columns:
-        y_name, weight_name = f"{y_name}_", f"{weight_name}_"
+    y_name = "y" if small.target_names is None else str(small.target_names[0])
+    weight_name = "sample_weight"
+    while y_name in small.X.columns:
+        y_name = f"{y_name}_"
+    while weight_name in small.X.columns:
+        weight_name = f"{weight_name}_"
     frame = small.to_pandas(y_name=y_name, weight_name=weight_name)
     if weight is None and weight_name != "sample_weight":
         weight = weight_name

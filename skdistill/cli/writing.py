@@ -201,7 +201,13 @@ def write_learnt(
                 order = np.argsort(labels)
                 targets, classes = targets if targets is None else targets[:, order], labels[order]
             learnt = DistilledData(
-                X, y, small.sample_weight, targets=targets, classes=classes, feature_names=names
+                X,
+                y,
+                small.sample_weight,
+                targets=targets,
+                classes=classes,
+                feature_names=names,
+                target_names=[table.target],
             )
             learnt.save(path)
             return "sample_weight"
@@ -295,6 +301,7 @@ def _write_npz(
         classes=None if labels is None else np.sort(labels),
         indices=rows,
         feature_names=table.feature_names,
+        target_names=[table.target],
     ).save(path)
     return "sample_weight"
 

@@ -129,6 +129,7 @@ def test_parquet_to_npz_is_a_distilled_set(run, mixed, tmp_path):
     small = DistilledData.load(tmp_path / "small.npz")
     assert list(small.X) == list(mixed.drop(columns="Label"))
     assert list(small.classes) == ["bad", "good"]
+    assert read_table(str(tmp_path / "small.npz")).target == "Label"
     np.testing.assert_array_equal(small.y, mixed["Label"].iloc[small.indices])
     np.testing.assert_array_equal(small.X["area"], mixed["area"].iloc[small.indices])
 
