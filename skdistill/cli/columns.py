@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._input.rows import LARGEST
+from .._input.targets import plain_target
+from ..tables.columns import text_of
 from ..tables.number_text import find_convention, numbers_of_texts
-from .table import InputError, Table, import_pyarrow
+from .table import InputError, Table, import_pandas, import_pyarrow
 
 NO_WEIGHT = "none"
 LARGEST_WEIGHT = 1e30  # sums of more leave the range of single precision
@@ -186,7 +191,10 @@ def target_convention(y: np.ndarray) -> str | None:
     """
     if y.dtype.kind != "O":
         return None
-    texts = {value for value in y if isinstance(value, str)}
+    told = y[~import_pandas("reading tables").isna(y)]
+    if not all(isinstance(value, str) for value in told):
+        return None
+    texts = set(told)
     decimal = find_convention(texts)
     if decimal is None or np.nanmax(np.abs(numbers_of_texts(texts, decimal))) >= 2**53:
         return None
@@ -204,6 +212,9 @@ def checked_target(y: np.ndarray, name: str) -> np.ndarray:
         raise InputError(f"the target {name!r} holds dates; choose another with --target")
     if y.dtype.kind not in "fiubUO":
         raise InputError(f"the target {name!r} must hold numbers or texts, not {y.dtype}")
+    kinds = {type(value) for value in y} if y.dtype.kind == "O" else set()
+    if any(issubclass(kind, Collection) and not issubclass(kind, str | bytes) for kind in kinds):
+        raise InputError(f"the target {name!r} holds lists; choose another with --target")
     if y.dtype.kind == "f":
         n_missing = int(np.sum(~np.isfinite(y)))
     elif y.dtype.kind == "O":
@@ -214,6 +225,16 @@ def checked_target(y: np.ndarray, name: str) -> np.ndarray:
         raise InputError(
             f"the target {name!r} is missing or infinite in {n_missing:,} of {len(y):,}"
             " rows; remove them or choose another with --target"
+        )
+    if y.dtype.kind == "O":
+        if all(issubclass(kind, Real | Decimal) for kind in kinds):  # as decimal128 comes
+            y = plain_target(y)
+        elif bytes in kinds:
+            y = np.array([text_of(value) for value in y], dtype=object)
+    if y.dtype.kind == "f" and np.abs(y).max(initial=0) > LARGEST:
+        raise InputError(
+            f"the target {name!r} goes up to {np.abs(y).max():.3g}, whose square leaves the range"
+            " of numbers; divide it by a constant"
         )
     # Texts and numbers mixed have no order, texts have; a blank beside a label makes no other one.
     return np.char.strip(y.astype(str)) if y.dtype.kind == "O" else y

@@ -14,6 +14,7 @@ from .._input.frames import as_array_of_rows, is_frame, to_pandas
 from .columns import LeftOut, UnreadableColumnError, read_column
 
 NAMES_SHOWN = 8
+LARGE = 1e150  # numbers whose squares leave the range of double precision
 
 
 class _RefusedError(Exception):
@@ -125,10 +126,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         blocks = [_filled(block, fill) for block, fill in zip(blocks, self.fill_, strict=True)]
         self.shift_, self.unit_ = [], []
         for column, block in zip(self.columns_, blocks, strict=True):
-            scaled = self.scale and column.scaled
-            deviation = block.std(0) if scaled else np.ones(block.shape[1])
-            self.shift_.append(block.mean(0) if scaled else np.zeros(block.shape[1]))
-            self.unit_.append(np.where(deviation > 1e-12 * np.abs(self.shift_[-1]), deviation, 1.0))
+            shift, unit = np.zeros(block.shape[1]), np.ones(block.shape[1])
+            if self.scale and column.scaled:
+                shift, unit = _mean_and_deviation(block)
+            self.shift_.append(shift)
+            self.unit_.append(np.where(unit > 1e-12 * np.abs(shift), unit, 1.0))
         return self._joined(blocks, len(table))
 
     def transform(self, X: Any) -> Any:
@@ -175,6 +177,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         for j, block in enumerate(blocks):
             shift, unit = self.shift_[j], self.unit_[j]
             if shift.any() or (unit != 1).any():
+                if np.abs(shift).max() > LARGE or unit.max() > LARGE:  # or differences leave it
+                    block, shift, unit = block / 4, shift / 4, unit / 4
                 with np.errstate(invalid="ignore"):  # infinity is told once all columns are known
                     block = (block - shift) / unit
             features[:, stop[j] - len(shift) : stop[j]] = block
@@ -359,16 +363,27 @@ def _refuse(unreadable: dict[Any, str], infinite: list[Any]) -> None:
         raise kind(" ".join(said), columns)
 
 
+def _mean_and_deviation(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column, whatever the size of its numbers."""
+    largest = np.abs(block).max(axis=0)
+    extreme = (largest > LARGE) | ((largest > 0) & (largest < 1 / LARGE))
+    if not extreme.any():
+        return block.mean(0), block.std(0)
+    size = np.where(extreme, largest, 1.0)
+    return (block / size).mean(0) * size, (block / size).std(0) * size
+
+
 def _medians(block: Any) -> Any:
     """Median of each column without missing values, 0 where there is none; None of sparse rows."""
     if sp.issparse(block):
         return None
     if block.dtype.kind != "f" or not np.isnan(block).any():
         step = max(1, len(block) // 10_000)  # nothing is missing yet; a sample will do
-        return np.median(block[::step].astype(np.float64), axis=0) if len(block) else None
+        # Of halves: the middle of two numbers is their sum first.
+        return 2 * np.median(block[::step] / 2, axis=0) if len(block) else None
     known = ~np.isnan(block).all(axis=0)
     medians = np.zeros(block.shape[1])
-    medians[known] = np.nanmedian(block[:, known], axis=0)
+    medians[known] = 2 * np.nanmedian(block[:, known] / 2, axis=0)
     return medians
 
 

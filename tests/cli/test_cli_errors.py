@@ -96,6 +96,7 @@ TABLES = {
     "header.csv": ("a,b,target\n", "is empty: it has no rows"),
     "header_alone.csv": ("a,b,target", "is empty: it has no rows"),
     "one_column.csv": ("only:other\n1:2\n", "target 'only:other'; cells are separated by a comma"),
+    "huge.csv": ("x,y\n" + "1,1e300\n2,2.5e301\n3,1\n" * 9, "'y' goes up to 2.5e+301"),
     "ids.csv": ("x,y\n" + "".join(f"{i % 3},id{i}\n" for i in range(20)), "which are no classes"),
     "days.csv": ("x,y\n" + "".join(f"1,2020-01-{i}\n" for i in range(10, 30)), "are no classes"),
     "gap_in_text.csv": ("x,y\n" + "1,$2\n" * 19 + "2,?\n", "missing or infinite in 1 of"),
@@ -144,6 +145,8 @@ def test_lists_in_a_column(complaint, tmp_path):
     frame.to_parquet(tmp_path / "lists.parquet")
     message = complaint(tmp_path / "lists.parquet")
     assert "column 'tags' holds values of the type" in message and "--drop tags" in message
+    message = complaint(tmp_path / "lists.parquet", "--target", "tags")
+    assert "the target 'tags' holds lists" in message
 
 
 def test_dates_as_target(complaint, tmp_path):

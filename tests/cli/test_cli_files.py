@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +218,7 @@ def test_default_target(columns, target, why, tmp_path):
         (pd.Categorical([3, 1, 3]), "i"),
         (pd.array(["a", "b", "a"], dtype="string"), "U"),
         (np.array(["a", "b", "a"], dtype=object), "U"),
+        ([decimal.Decimal("1.5"), decimal.Decimal(2), decimal.Decimal(3)], "f"),
     ],
 )
 def test_target_types(values, kind, tmp_path):

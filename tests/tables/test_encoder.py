@@ -84,6 +84,16 @@ def test_times_of_day_are_shares_of_a_day(form):
     assert_allclose(features[:N, 0], minutes / (24 * 60))
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e39, 1e300])
+def test_numbers_of_any_size_are_scaled(factor):
+    X = pd.DataFrame({"a": VALUES / 1000, "c": "text"})
+    expected = TableEncoder().fit_transform(X)
+    encoder = TableEncoder()
+    assert_allclose(encoder.fit_transform(X.assign(a=X["a"] * factor)), expected, rtol=1e-5)
+    ends = pd.DataFrame({"a": [1.7e308, 1.7e308, 1.7e308, -1.7e308], "c": "text"})
+    assert_allclose(TableEncoder().fit_transform(ends)[:, 0], [3**-0.5] * 3 + [-(3**0.5)], 1e-5)
+
+
 def test_bytes_are_texts():
     words = np.array(["red", "blue"] * (N // 2), dtype=object)
     frame = pd.DataFrame({"c": [word.encode() for word in words]})
