@@ -181,7 +181,7 @@ def column_values(column: Any) -> np.ndarray:
         return values
     if column.dtype.kind in "fiub" and not column.isna().any():  # nullable numbers of pandas
         return column.to_numpy(dtype=f"{column.dtype.kind}8" if column.dtype.kind != "b" else bool)
-    return column.to_numpy(dtype=object)
+    return values if values.dtype.kind == "O" else column.to_numpy(dtype=object)
 
 
 def target_convention(y: np.ndarray) -> str | None:
@@ -212,6 +212,10 @@ def checked_target(y: np.ndarray, name: str) -> np.ndarray:
         raise InputError(f"the target {name!r} holds dates; choose another with --target")
     if y.dtype.kind not in "fiubUO":
         raise InputError(f"the target {name!r} must hold numbers or texts, not {y.dtype}")
+    if y.dtype.kind == "O" and (found := _different_texts(y)) is not None:
+        texts, codes = found
+        _refuse_missing(name, int(np.sum(np.append(texts == "<NA>", True)[codes])), len(y))
+        return np.char.strip(texts.astype(str))[codes]
     kinds = {type(value) for value in y} if y.dtype.kind == "O" else set()
     if any(issubclass(kind, Collection) and not issubclass(kind, str | bytes) for kind in kinds):
         raise InputError(f"the target {name!r} holds lists; choose another with --target")
@@ -221,11 +225,7 @@ def checked_target(y: np.ndarray, name: str) -> np.ndarray:
         n_missing = sum(value is None or value != value or str(value) == "<NA>" for value in y)
     else:
         n_missing = 0
-    if n_missing:
-        raise InputError(
-            f"the target {name!r} is missing or infinite in {n_missing:,} of {len(y):,}"
-            " rows; remove them or choose another with --target"
-        )
+    _refuse_missing(name, n_missing, len(y))
     if y.dtype.kind == "O":
         if all(issubclass(kind, Real | Decimal) for kind in kinds):  # as decimal128 comes
             y = plain_target(y)
@@ -238,6 +238,27 @@ def checked_target(y: np.ndarray, name: str) -> np.ndarray:
         )
     # Texts and numbers mixed have no order, texts have; a blank beside a label makes no other one.
     return np.char.strip(y.astype(str)) if y.dtype.kind == "O" else y
+
+
+def _refuse_missing(name: str, n_missing: int, n_rows: int) -> None:
+    if n_missing:
+        raise InputError(
+            f"the target {name!r} is missing or infinite in {n_missing:,} of {n_rows:,}"
+            " rows; remove them or choose another with --target"
+        )
+
+
+def _different_texts(y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Different texts of an array of objects, and which of them stands in each row, -1 for none.
+
+    None where there are other values than texts. A class stands in thousands of rows.
+    """
+    import pandas as pd
+
+    if pd.api.types.infer_dtype(y, skipna=True) != "string":
+        return None
+    codes, texts = pd.factorize(y)
+    return np.asarray(texts, dtype=object), codes
 
 
 def checked_weights(
