@@ -59,6 +59,7 @@ class _Task:
     scored_for: int
     reference: Any = None
     in_stream: bool = False
+    on_the_way: bool = False  # to the last reduction of a stream
 
 
 class SensitivityCoreset(StreamingMixin, BaseDistiller):
@@ -483,6 +484,7 @@ callable, default="rbf"
             scored_for,
             reference=None if part is None else part.reference,
             in_stream=part is not None,
+            on_the_way=part is not None and part.budget is not None,
         )
         with threads_for(self._work(rows, budget), device):
             scores = self._score(task)
@@ -584,7 +586,14 @@ callable, default="rbf"
                 else self.n_clusters
             )
             units = Units(task.moments.mean, 1 / task.moments.scale)
-            clustering = kmeans.rough_clustering(rows, n_clusters, units, task.device, task.rng)
+            clustering = kmeans.rough_clustering(
+                rows,
+                n_clusters,
+                units,
+                task.device,
+                task.rng,
+                kmeans.PART_POOL_ROWS if task.on_the_way else kmeans.POOL_ROWS,
+            )
             return kmeans.kmeans_scores(clustering, rows.weight, self.approx_factor)
         if self.loss == "kernel_ridge":
             where = rows.index if rows.inverse is not None else slice(None)

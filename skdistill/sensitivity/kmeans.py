@@ -23,6 +23,7 @@ from .draws import draw_pool
 from .scores import Scores
 
 POOL_ROWS = (5000, 200)  # rows that k-means++ sees: at least, and for each cluster
+PART_POOL_ROWS = (2500, 100)  # the same for each of many parts, whose scores need no better centres
 LLOYD_STEPS = 5  # on the pool, after seeding
 
 
@@ -104,14 +105,19 @@ def default_n_clusters(budget: int) -> int:
 
 
 def rough_clustering(
-    rows: Rows, n_clusters: int, units: Units, device: Any, rng: np.random.RandomState
+    rows: Rows,
+    n_clusters: int,
+    units: Units,
+    device: Any,
+    rng: np.random.RandomState,
+    pool_rows: tuple[int, int] = POOL_ROWS,
 ) -> Clustering:
     """Centres from k-means++ and a few Lloyd steps on a pool of rows, then one pass over all rows.
 
     The pool holds each row with probability proportional to its weight, so that heavy rows and
     repeated rows count alike.
     """
-    n_pool = max(POOL_ROWS[0], POOL_ROWS[1] * n_clusters)
+    n_pool = max(pool_rows[0], pool_rows[1] * n_clusters)
     pool, pool_weight = draw_pool(rows, n_pool, rng)
     # Centres are the same in any unit of the weights, which float32 may not hold.
     pool_weight = pool_weight / pool_weight.mean()
