@@ -29,6 +29,7 @@ from ._filters import (
     spherical_kmeans,
     whitening,
 )
+from ._units import outlier_limits, within_limits
 
 N_PATCHES = 50_000  # patches that filters are learnt from
 N_IMAGES = 10_000  # images that patches and principal directions are taken from
@@ -94,6 +95,10 @@ class ConvFeatures(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMix
     ----------
     map_ : FeatureMap
         Filters, pooling and projection, NumPy arrays all.
+
+    limits_ : ndarray of shape (2, n_features) or None
+        What outliers count as: cells that lie a hundred times as far out as nearly all others.
+        None where there were none.
 
     device_ : str
         Where the features were fitted.
@@ -200,6 +205,8 @@ class ConvFeatures(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMix
         self._check_mirror()
         X = validate_data(self, X, dtype="numeric", ensure_min_samples=2)
         shape = check_image_shape(self.image_shape, X.shape[1]) or (1, 1, X.shape[1])
+        self.limits_ = outlier_limits(X, np.full(len(X), 1 / len(X)), shape)
+        X = within_limits(X, self.limits_)
         device = resolve_device(self.device)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         generator = torch.Generator().manual_seed(seed)
@@ -235,6 +242,7 @@ class ConvFeatures(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMix
         check_is_fitted(self)
         X = validate_data(self, X, dtype="numeric", reset=False)
         dtype = _float_type(X)
+        X = within_limits(X, self.limits_)
         out = np.empty((len(X), self._n_features_out), dtype)
         for start, stop, block in _blocks(self.map_, X, resolve_device(self.device)):
             out[start:stop] = block

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from skdistill import _torch as torch
 from skdistill._input.rows import Units
-from skdistill.networks import MLP, ConvNet, NetworkClassifier, _units
+from skdistill.networks import MLP, ConvFeatures, ConvNet, NetworkClassifier, _units
 
 SHAPE = (2, 3, 4)
 
@@ -119,3 +119,18 @@ def test_networks_do_not_see_a_huge_cell(digits):
             spoilt[5, 20] = cell
             scores.append(model.fit(spoilt, y).score(X_test, y_test))
         assert min(scores) > max(0.7, scores[0] - 0.03)
+
+
+def test_convolutional_features_do_not_see_a_huge_cell(digits):
+    X = digits[0][:300].copy()
+    features = ConvFeatures((1, 8, 8), n_filters=32, random_state=0)
+    Z = features.fit_transform(X)
+    spoilt = X.copy()
+    spoilt[5, 20] = 1e12
+    found = features.fit_transform(spoilt)
+    rest = np.arange(len(X)) != 5
+    assert np.isfinite(found).all() and np.ptp(found[5]) < 2 * np.ptp(Z[rest])
+    assert (
+        np.corrcoef((found[rest] @ found[rest].T).ravel(), (Z[rest] @ Z[rest].T).ravel())[0, 1]
+        > 0.9
+    )
