@@ -79,23 +79,28 @@ def test_checks_by_name(estimator, name):
 
 ARRAY_API = """
 import warnings
+from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import SkipTestWarning, check_estimator
-from skdistill import DatasetDistiller, DistilledClassifier, SensitivityCoreset
+from skdistill import AutoDistiller, DatasetDistiller, DistilledClassifier, SensitivityCoreset
 
 warnings.filterwarnings("ignore", "n_samples=", UserWarning)
 warnings.filterwarnings("ignore", category=SkipTestWarning)
-for estimator in (
-    SensitivityCoreset(6),
-    DatasetDistiller(4, objective="analytic_ridge", random_state=0),
-    DistilledClassifier(LogisticRegression(), SensitivityCoreset(15, random_state=0)),
+check_estimator(SensitivityCoreset(6))
+X, y = load_iris(return_X_y=True)
+for distiller in (
+    SensitivityCoreset(15, random_state=0),
+    AutoDistiller(15, candidates=[(SensitivityCoreset(), True)], n_exchanges=1, random_state=0),
+    DatasetDistiller(15, max_iter=20, random_state=0),
 ):
-    check_estimator(estimator)
+    model = DistilledClassifier(LogisticRegression(), distiller).fit(X, y)
+    assert model.score(X, y) > 0.8
+    model.distiller_.transform(X)
 """
 
 
 def test_array_api_dispatch():
-    """One run of each family with the switch that turns scipy's and scikit-learn's dispatch on."""
+    """With the switch that turns scipy's and scikit-learn's dispatch on."""
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
     subprocess.run([sys.executable, "-c", ARRAY_API], check=True, env=environment)
 
