@@ -7,6 +7,7 @@ of :meth:`skdistill.DistilledData.save`.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +48,29 @@ def check_output(path: str | None, what: str, source: str) -> None:
         return
     file = Path(path)
     try:
-        if file.exists() and os.path.exists(source) and file.samefile(source):
+        mode = _mode(file)
+        if mode and os.path.exists(source) and file.samefile(source):
             raise InputError(f"{what} {path!r} is the table itself; give another file")
-        if file.is_dir():
+        if stat.S_ISDIR(mode):
             raise InputError(f"{what} {path!r} is a folder; give a file")
         if not file.parent.is_dir():
             raise InputError(f"{what} {path!r} cannot be written: there is no folder {file.parent}")
         # A file is written beside its place and then renamed, which the folder must allow too.
-        places = [file.parent] if not file.exists() else [file, file.resolve().parent]
-        if file.exists() and not file.is_file():  # such as /dev/stdout
+        places = [file, file.resolve().parent] if mode else [file.parent]
+        if mode and not stat.S_ISREG(mode):  # such as /dev/stdout
             places = [file]
         if not all(os.access(place, os.W_OK) for place in places):
             raise InputError(f"{what} {path!r} cannot be written: permission denied")
     except OSError as error:  # a folder that may not be looked into, a name that is too long
         raise InputError(f"{what} {path!r} cannot be written: {error.strerror}") from error
+
+
+def _mode(file: Path) -> int:
+    """Mode of a file, 0 where there is none; `Path.exists` hides other errors on some Pythons."""
+    try:
+        return file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def output_format(path: str, table: Table, option: str = "-o") -> str:
