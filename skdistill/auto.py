@@ -175,9 +175,9 @@ callable, default="rbf"
     more than one standard error. Several sets of the winning kind are then made from all rows, and
     the best is kept. Some of its rows are exchanged for others of the same class or cluster,
     targets that are numbers are moved, and a change is kept where the model scores better on all
-    rows. Numbers in ``distilled_.y`` are therefore not always those of the rows at `indices_`. Of
-    more than 15,000 rows a sample takes part in the rounds, half of it shared out equally among
-    classes.
+    rows. Of a panel of models none may score below what it did before all changes. Numbers in
+    ``distilled_.y`` are therefore not always those of the rows at `indices_`. Of more than 15,000
+    rows a sample takes part in the rounds, half of it shared out equally among classes.
 
     The scores in `candidate_scores_` were seen by the choice: judge the model on other rows.
 

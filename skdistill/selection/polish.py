@@ -106,8 +106,7 @@ class Attempts:
         cost of another, a model outside the panel loses.
         """
         scores, models = self._trained(small)
-        several = len(scores) > 1
-        if not scores.mean() > self.scores.mean() or (several and (scores < self.first).any()):
+        if not scores.mean() > self.scores.mean() or (scores < self.first).any():
             return False
         self.best, self.scores, self.models, self.error = small, scores, models, None
         return True

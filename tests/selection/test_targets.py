@@ -13,7 +13,7 @@ from skdistill.selection.candidates import Recipe
 from skdistill.selection.contest import Entry
 from skdistill.selection.judge import Judge
 from skdistill.selection.part import CLIP, Part
-from skdistill.selection.polish import exchanged, polish
+from skdistill.selection.polish import Attempts, exchanged, polish
 from skdistill.selection.targets import SHRINKAGE, moved, nearest
 
 
@@ -91,6 +91,30 @@ def test_moving_targets_pays_for_a_forest(part):
                 assert_array_equal(small.y, part.y[small.which])
         gain.append(scores[1] - scores[0])
     assert np.mean(gain) > 0.03
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"), [((0.7, 0.5), True), ((0.9, 0.4), False), ((0.6, 0.4), False)]
+)
+def test_of_several_models_none_may_lose(part, scores, kept):
+    """A set on which the models score more in the mean is refused where it costs one of them."""
+
+    class Told:
+        def __init__(self, score):
+            self.score = score
+
+        def fit(self, small, use_weights):
+            return self.score if (small.y == 0).all() else 0.5
+
+        def score_of(self, model, held):
+            return model
+
+    judges = [Told(score) for score in scores]
+    entry = Entry(Recipe("uniform"), False)
+    attempts = Attempts(part, entry, judges, 50, np.random.RandomState(0))
+    other = replace(attempts.best, y=np.zeros(50))
+    assert attempts.take(other) == kept
+    assert (attempts.best is other) == kept
 
 
 @pytest.mark.parametrize(("cheap", "made"), [(1500 * 50, 4), (1500 * 50 - 1, 1)])
