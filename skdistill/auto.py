@@ -30,6 +30,7 @@ from .selection.polish import polish
 POOL_ROWS = 15_000  # that the contest is held on, where there are more
 LEARNING_STEPS = 150  # of prototypes in the contest; the set handed out takes the full number
 CONTEST_BUDGET = 2000  # rows of the sets in the contest, at most
+FEWEST_ROWS = 10  # that a contest is held on
 ROUNDS = (3, 5)  # with many and with few held-out rows
 
 
@@ -292,7 +293,7 @@ callable, default="rbf"
         n_classes = 0 if data.target.classes is None else len(data.target.classes)
         budget = self._resolve_budget(len(rows), n_classes)
         part = self._part(data, rows, rng)
-        judges = self._judges(data, rng)
+        judges = self._judges(data, budget, rng)
         entries = make_entries(
             self._candidates(data, part), judges, weights=self.use_weights == "auto"
         )
@@ -307,17 +308,20 @@ callable, default="rbf"
             pool = sampled(part, POOL_ROWS, rng)[0]
             n_rounds = self._resolve_rounds(len(pool))
             task.begin(n_rounds + 1)
-            best = hold_contest(
-                pool,
-                entries,
-                judges,
-                min(budget, CONTEST_BUDGET),
-                n_rounds=n_rounds,
-                held_out=self.validation_fraction,
-                rng=rng,
-                say=lambda message: self._say(message, began),
-                each=task.each,
-            )
+            if len(pool) < FEWEST_ROWS:
+                best = 0  # uniform rows: nothing can be told from a held-out row or two
+            else:
+                best = hold_contest(
+                    pool,
+                    entries,
+                    judges,
+                    min(budget, CONTEST_BUDGET),
+                    n_rounds=n_rounds,
+                    held_out=self.validation_fraction,
+                    rng=rng,
+                    say=lambda message: self._say(message, began),
+                    each=task.each,
+                )
             small = polish(
                 part,
                 entries[best],
@@ -396,14 +400,13 @@ callable, default="rbf"
                 "distiller and whether its weights are used: [(SensitivityCoreset(), True)]."
             )
 
-    def _judges(self, data: Input, rng: np.random.RandomState) -> list[Judge]:
+    def _judges(self, data: Input, budget: int, rng: np.random.RandomState) -> list[Judge]:
         seed = rng.randint(2**31 - 1)
         if self.estimator is not None:
             return [Judge(self.estimator, self.scoring, seed)]
         target = data.target
-        return panel(
-            self.scoring, seed, classes=target.kind == "classes", n_outputs=target.n_outputs
-        )
+        classes = target.kind == "classes"
+        return panel(self.scoring, seed, budget, classes=classes, n_outputs=target.n_outputs)
 
     def _resolve_rounds(self, n_rows: int) -> int:
         if not isinstance(self.n_rounds, str):

@@ -213,6 +213,17 @@ def test_more_rows_than_there_are_are_all_rows():
     assert len(small) == 40
 
 
+@pytest.mark.parametrize(
+    ("n", "m", "classes"), [(4, 2, True), (4, 2, False), (8, 2, True), (30, 1, False)]
+)
+def test_few_rows_are_no_failure(n, m, classes):
+    X = np.random.default_rng(0).normal(size=(n, 2))
+    y = np.arange(n) % m if classes else X[:, 0]
+    auto = AutoDistiller(m, n_rounds=1, n_exchanges=1, random_state=0)
+    assert len(auto.fit_distill(X, y)) == m
+    assert auto.best_candidate_ in auto.candidate_scores_["candidate"]
+
+
 def test_a_target_is_needed():
     with pytest.raises(ValueError, match="requires y"):
         AutoDistiller(5).fit(np.eye(20))

@@ -77,20 +77,21 @@ class Judge:
         return part.features if self.encoded else part.rows
 
 
-def panel(scoring: Any, seed: int, *, classes: bool, n_outputs: int) -> list[Judge]:
+def panel(scoring: Any, seed: int, budget: int, *, classes: bool, n_outputs: int) -> list[Judge]:
     """Models of different kinds: rows that serve all of them serve most others."""
     models: list[Any]
+    n_neighbors = min(3, budget)
     if classes:
         models = [
             make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),
-            make_pipeline(StandardScaler(), KNeighborsClassifier(3)),
+            make_pipeline(StandardScaler(), KNeighborsClassifier(n_neighbors)),
             RandomForestClassifier(50),
             HistGradientBoostingClassifier(max_iter=50),
         ]
     else:
         models = [
             make_pipeline(StandardScaler(), Ridge()),
-            make_pipeline(StandardScaler(), KNeighborsRegressor(3)),
+            make_pipeline(StandardScaler(), KNeighborsRegressor(n_neighbors)),
             RandomForestRegressor(50),
         ]
         if n_outputs == 1:
