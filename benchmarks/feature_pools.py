@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from _cells import Cells, add_option
-from _report import mean_and_error, parser, plt, save
+from _report import dot_chart, mean_and_error, parser, save
 from sklearn.exceptions import ConvergenceWarning
 from techniques import SHAPES, read, split
 from techniques import Setting as Rows
@@ -139,31 +139,16 @@ def summary(cells: dict) -> list[list]:
     return rows
 
 
-def picture(cells: dict):
+def picture(header: list[str], rows: list) -> Any:
     """Scores of both kinds by pool and batches."""
-    names = list(dict.fromkeys(name for name, *_ in cells))
-    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 4), squeeze=False)
-    for axis, name in zip(axes[0], names, strict=True):
-        for k, pool in enumerate(POOLS):
-            for j, score in enumerate(SCORES):
-                known = [i for i, batches in enumerate(BATCHES) if (name, pool, batches) in cells]
-                found = [cells[name, pool, list(BATCHES)[i]][1][:, j] for i in known]
-                mean, error = np.array([mean_and_error(f) for f in found]).reshape(-1, 2).T
-                axis.errorbar(
-                    np.array(known) + 0.1 * (2 * k + j),
-                    mean,
-                    yerr=2 * error,
-                    fmt="os"[k],
-                    color=f"C{j}",
-                    label=f"{pool}, {score}",
-                )
-        axis.set_xticks(np.arange(len(BATCHES)) + 0.15, list(BATCHES), fontsize=8)
-        axis.set_title(name)
-    axes[0, 0].set_ylabel("accuracy in percent (± 2 standard errors)")
-    axes[0, -1].legend(
-        fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), title="pool, scored by"
-    )
-    return figure
+    panels: dict[str, dict] = {}
+    for score in SCORES:
+        for row in rows:
+            cell = dict(zip(header, row, strict=True))
+            panel = panels.setdefault(f"{cell['data']}: {score}", {})
+            panel[f"{cell['pool']} pool, {cell['batches']}"] = cell[score]
+    label = "percent (± standard error)"
+    return dot_chart(panels, label, "Networks at random and trained ones")
 
 
 def main() -> None:
@@ -198,8 +183,8 @@ def main() -> None:
         header += [score, f"{score}: to uniform"]
     header += [f"{score}: to random pool" for score in SCORES]
     settings = {"seeds": args.seeds, "width": WIDTH, "part": "validation"}
-    cells = collect(done, args.seeds)
-    save("feature_pools", args.out, header, summary(cells), settings, picture(cells))
+    rows = summary(collect(done, args.seeds))
+    save("feature_pools", args.out, header, rows, settings, picture(header, rows))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,15 @@ differences whose 95 % interval, by Student's t for their number of seeds, leave
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _cells import Cells, add_option
-from _report import load_table, mean_and_error, parser, plt, save
+from _report import dot_chart, load_table, mean_and_error, parser, save
 from scipy import stats
 from sklearn.datasets import fetch_openml
 from sklearn.exceptions import ConvergenceWarning
@@ -266,37 +268,17 @@ def summary(done: dict, tables: list[str], steps: list[int], seeds: int) -> list
     return rows
 
 
-def picture(done: dict, tables: list[str], steps: list[int], seeds: int):
-    """Gain of importance batches over uniform ones from the k-means start, paired."""
-    steps = [n for n in steps if n]
-    figure, axes = plt.subplots(1, len(steps), figsize=(4 * len(steps), 5), sharey=True)
-    axes = np.atleast_1d(axes)
-    gains: dict = {}
-    for (table, m, seed, start, batches, n), score in done.items():
-        plain = done.get((table, m, seed, start, "uniform", n))
-        wanted = table in tables and seed < seeds and start == "kmeans"
-        if wanted and batches in ("importance", "reweighted") and plain is not None:
-            gains.setdefault((table, m), {}).setdefault((batches, n), []).append(score - plain)
-    labels = [(table, m) for table in tables for m in TABLES[table] if (table, m) in gains]
-    for axis, n in zip(axes, steps, strict=True):
-        for k, batches in enumerate(("importance", "reweighted")):
-            found = [
-                (*mean_and_reach(np.array(gains[label][batches, n])), -i - 0.25 * k)
-                for i, label in enumerate(labels)
-                if len(gains[label].get((batches, n), [])) > 1
-            ]
-            mean, reach, place = np.array(found).reshape(-1, 3).T
-            axis.errorbar(mean, place, xerr=reach, fmt="os"[k], color=f"C{k}", label=batches)
-        axis.axvline(0, color="0.7", zorder=0)
-        axis.set_title(f"{n} steps")
-        axis.set_yticks(
-            [-i for i in range(len(labels))], [f"{title(t)}, m = {m}" for t, m in labels]
-        )
-        axis.set_xlabel("gain in score (95 % interval)")
-        axis.set_xscale("symlog", linthresh=0.01)
-        axis.tick_params(axis="x", labelsize=7)
-    axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
+def picture(header: list[str], rows: list) -> Any:
+    """Gain of the defaults over uniform start and batches, a panel for each number of steps."""
+    panels: dict[str, dict] = {}
+    for row in rows:
+        cell = dict(zip(header, row, strict=True))
+        gained = re.match(r"(\S+) ± (\S+)", cell["gain of the defaults"])
+        if cell["steps"] and gained:
+            panel = panels.setdefault(f"{cell['steps']} steps", {})
+            panel[f"{cell['table']}, m = {cell['m']}"] = tuple(map(float, gained.groups()))
+    label = "gain in score (± standard error)"
+    return dot_chart(panels, label, "K-means start and importance batches against uniform ones")
 
 
 def main() -> None:
@@ -323,7 +305,7 @@ def main() -> None:
     header.append("gain of the defaults")
     done = {key: score for key, (score, _) in cells.items()}
     rows = summary(done, args.tables, args.steps, args.seeds)
-    figure = picture(done, args.tables, args.steps, args.seeds)
+    figure = picture(header, rows)
     found = list(dict.fromkeys(row[0] for row in rows))  # a broken-off run has not all tables
     defaults = [row[-1] for row in rows if row[-1]]
     settings = {

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 from _cells import Cells, add_option
-from _report import mean_and_error, parser, plt, save
+from _report import dot_chart, mean_and_error, parser, save
 from sklearn.datasets import fetch_openml, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -454,37 +454,14 @@ def summary(done: dict, problems, seeds: int) -> list[list]:
     return rows
 
 
-def picture(done: dict, problems, seeds: int):
-    """Gain of starts and batches over the uniform ones, paired, for each technique."""
-    figure, axes = plt.subplots(
-        1, len(problems), figsize=(4.2 * len(problems), 6), sharey=True, squeeze=False
-    )
-    names = [t + own for t in TECHNIQUES for own in ("", OWN) if not own or t in RIDGE]
-    for axis, (data, m) in zip(axes[0], problems, strict=True):
-        for k, (start, batches) in enumerate(COMBINATIONS[1:]):
-            found = []
-            for i, name in enumerate(names):
-                gains = []
-                for seed in range(seeds):
-                    here = done.get((data, m, name, start, batches, seed))
-                    plain = done.get((data, m, name, "uniform", "uniform", seed))
-                    if here is not None and plain is not None:
-                        gains.append(100 * (here[0] - plain[0]))
-                if len(gains) > 1:
-                    found.append((*mean_and_error(gains), -i - 0.15 * k))
-            mean, error, place = np.array(found).reshape(-1, 3).T
-            label = f"{start.replace('_', ' ')}: {batches}"
-            axis.errorbar(
-                mean, place, xerr=2 * error, fmt="osD^v"[k], ms=4, color=f"C{k}", label=label
-            )
-        axis.axvline(0, color="0.7", zorder=0)
-        axis.set_title(f"{data}, {m} a class")
-        axis.set_yticks([-i - 0.3 for i in range(len(names))], names, fontsize=8)
-        axis.set_xlabel("gain in points (± 2 standard errors)")
-    axes[0, -1].legend(
-        fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), title="start: batches"
-    )
-    return figure
+def picture(header: list[str], rows: list) -> Any:
+    """How far each technique is above random rows, a panel for each problem."""
+    panels: dict[str, dict] = {}
+    for row in rows:
+        cell = dict(zip(header, row, strict=True))
+        if cell["over random rows"] != "" and cell["technique"] != "random rows":
+            panels.setdefault(cell["data"], {})[cell["technique"]] = cell["over random rows"]
+    return dot_chart(panels, "points over random rows", "Uniform start and batches")
 
 
 def main() -> None:
@@ -532,8 +509,8 @@ def main() -> None:
         name += "_" + "_".join(t.lower().replace("-", "_") for t in args.techniques)
     gains = {row[0] for row in table if row[1] == "mean gain"}
     compared = [p for p in found if f"{p[0]}, {p[1]} a class" in gains]
-    figure = picture(cells, compared, args.seeds) if compared else None
     header, table = [header[i] for i in filled], [[row[i] for i in filled] for row in table]
+    figure = picture(header, table) if compared else None
     save(name, args.out, header, table, settings, figure, "techniques")
 
 
