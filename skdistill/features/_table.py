@@ -241,4 +241,5 @@ def _missing(values: np.ndarray) -> np.ndarray:
         return np.isnan(values)
     if values.dtype.kind != "O":
         return np.zeros(len(values), dtype=bool)
-    return np.frompyfunc(is_missing, 1, 1)(values).astype(bool)
+    with np.errstate(invalid="ignore"):  # to compare a NaN sets the flag on some Pythons
+        return np.frompyfunc(is_missing, 1, 1)(values).astype(bool)

@@ -29,7 +29,7 @@ def test_digits_in_a_process_of_its_own():
     root = Path(skdistill.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "skdistill", "digits"],
+        [sys.executable, "-W", "error", "-m", "skdistill", "digits", "--method", "coreset"],
         capture_output=True,
         text=True,
         env=environment,
