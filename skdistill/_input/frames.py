@@ -12,6 +12,7 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from narwhals import dependencies
 from sklearn.utils import _safe_indexing
 
 NAMES_SHOWN = 8
@@ -163,7 +164,7 @@ def check_is_table(X: Any) -> None:
     elif type(X).__name__ == "RecordBatch":
         way_out = "pyarrow.Table.from_batches([X])"
     else:
-        found = (way for name, way in _LAZY.items() if getattr(nw.dependencies, name)(X))
+        found = (way for name, way in _LAZY.items() if getattr(dependencies, name)(X))
         way_out = next(found, None)
     if way_out is not None:
         what = "a list of dicts" if isinstance(X, list) else f"a {type(X).__name__}"
