@@ -484,7 +484,7 @@ callable, default="rbf"
             scored_for,
             reference=None if part is None else part.reference,
             in_stream=part is not None,
-            on_the_way=part is not None and part.budget is not None,
+            on_the_way=part is not None and part.on_the_way,
         )
         with threads_for(self._work(rows, budget), device):
             scores = self._score(task)
@@ -520,10 +520,9 @@ callable, default="rbf"
 
     def _distinct_rows(self, data: Input, part: Part | None, mapped: bool) -> tuple[Rows, Moments]:
         """Rows to score, and the moments of the features."""
-        on_the_way = part is not None and part.budget is not None
         one_block = mapped and (self.sampling == "systematic" or data.y is None)
         # The draw for this loss needs no more than units of the features.
-        if self.loss == "kmeans" and (on_the_way or one_block):
+        if self.loss == "kmeans" and (one_block or (part is not None and part.on_the_way)):
             found = long_block(data.features, data.sample_weight)
             if found is not None:
                 return found

@@ -213,6 +213,7 @@ def _arc_cosines(cosine: Any, depth: int, tangent: bool, *, slope: bool) -> tupl
 @cache
 def _arc_cosines_function() -> Any:
     """Return `_arc_cosines` for autograd; made on first use, since torch is imported late."""
+    from torch.autograd.function import once_differentiable
 
     class ArcCosines(torch.autograd.Function):
         @staticmethod
@@ -222,6 +223,7 @@ def _arc_cosines_function() -> Any:
             return value
 
         @staticmethod
+        @once_differentiable  # a second derivative would leave out that of the slope
         def backward(ctx: Any, gradient: Any) -> tuple:
             (slope,) = ctx.saved_tensors
             return gradient * slope, None, None

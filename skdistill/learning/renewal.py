@@ -136,7 +136,9 @@ class Renewal:
                 continue
             n_found += len(old)
             old, new = self._pairs(old, n, y, weight, rng)
-            features, targets = self._encode(take_rows(X, new), None if y is None else y[new])
+            features, targets = self._encode(
+                take_rows(X, new), None if y is None else take_rows(y, new)
+            )
             self._reader.forget()
             yield old, features, None if self._by_class else targets
 

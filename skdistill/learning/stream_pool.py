@@ -84,7 +84,7 @@ class StreamRead:
     coreset : DistilledData or None
         Rows for the k-means that training starts from.
     source : Source or None
-        The stream, where it can be read again.
+        The stream, where it can be read again and the pool is a part of it.
     """
 
     pool: DistilledData
@@ -113,7 +113,8 @@ def read_stream(distiller: Any, X: Any, y: Any, sample_weight: Any, *, start: bo
         )
         readers.append(coreset)
     read_together(source, readers)
-    again = source if source.again else None
+    # A pool of all rows is random already; exchanges would leave some out and hold others twice.
+    again = source if source.again and pool.n_samples_seen_ > len(pool.distilled_) else None
     return StreamRead(pool.distilled_, None if coreset is None else coreset.distilled_, again)
 
 

@@ -111,8 +111,9 @@ def hold_contest(
                 entry.scores.append(np.mean(found, axis=0))
             except Exception as error:
                 entry.reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        running = [i for i in running if entries[i].reason or len(entries[i].scores) > number]
-        running = [i for i in running if entries[i].reason is None]
+        running = [
+            i for i in running if entries[i].reason is None and len(entries[i].scores) > number
+        ]
         if not running:
             told = "; ".join(f"{e.candidate.name}: {e.reason}" for e in entries[:REASONS_SHOWN])
             rest = f"; and {len(entries) - REASONS_SHOWN} more" * (len(entries) > REASONS_SHOWN)

@@ -68,6 +68,11 @@ class Part:
     reference: Any = None
     encoder: Any = None
 
+    @property
+    def on_the_way(self) -> bool:
+        """Whether what is drawn is reduced further, with rows of other parts."""
+        return self.budget is not None
+
 
 NO_SHARE = (
     "n_samples={!r} is a share of the rows, and how many there are is not known before a stream "

@@ -84,6 +84,9 @@ def test_gradients_of_network_kernels(name, depth, two_blocks):
     for block in (B, B.detach().float().requires_grad_()):
         (gradient,) = torch.autograd.grad(kernel(A.to(block), block).sum(), [block])
         assert gradient.isfinite().all()
+    (gradient,) = torch.autograd.grad(kernel(A, B).sum(), [B], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):  # and not a wrong one
+        gradient.sum().backward()
 
 
 def test_nngp_is_the_covariance_of_random_networks():

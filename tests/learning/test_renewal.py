@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -150,6 +151,27 @@ def test_streams_are_read_on_while_rows_are_learnt(again, monkeypatch):
     outputs = distiller.make_predictor().predict(X)
     assert (distiller.classes_[outputs.argmax(1)] == y).mean() > 0.93
     assert distiller.distilled_.sample_weight.sum() == pytest.approx(N)
+
+
+@pytest.mark.parametrize("form", ["series", "list"])
+def test_targets_of_chunks_may_come_in_any_form(form, monkeypatch):
+    """A Series is taken by place: the index of the second chunk does not begin at 0."""
+    monkeypatch.setattr(stream_pool, "POOL_ROWS", 2500)
+    X, y = stream_of_classes()
+    chunks = Chunks(pd.DataFrame(X), pd.Series(y))
+    if form == "list":
+        chunks.parts = [(X, y.tolist(), None) for X, y, _ in chunks.parts]
+    distiller = DatasetDistiller(6, init="uniform", max_iter=12, refresh_every=3, random_state=0)
+    expected = distiller.fit_distill(Chunks(X, y)).X
+    np.testing.assert_array_equal(distiller.fit_distill(chunks).X, expected)
+    assert chunks.n_passes > 1
+
+
+def test_a_pool_of_all_rows_is_not_renewed(monkeypatch):
+    monkeypatch.setattr(stream_pool, "POOL_ROWS", N)
+    chunks = Chunks(*stream_of_classes())
+    DatasetDistiller(6, init="uniform", max_iter=12, refresh_every=3, random_state=0).fit(chunks)
+    assert chunks.n_passes == 1
 
 
 class StopError(Exception):
