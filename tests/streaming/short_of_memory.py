@@ -14,6 +14,17 @@ from skdistill.streaming import coreset as streams
 N, ROWS, D = 240_000, 20_000, 16
 
 
+class Hungry(SensitivityCoreset):
+    """Holds 60 MiB more for a block of eight chunks, so that limits that only halves fit under
+    span many steps of the search."""
+
+    def _reduced(self, part, *args):
+        held = np.empty((len(part), 400), np.uint8)
+        reduced = super()._reduced(part, *args)
+        assert len(held) == len(part)
+        return reduced
+
+
 def chunks():
     """Chunks of `ROWS` rows, made when they are asked for; the last row of each is an outlier."""
     for number in range(N // ROWS):
@@ -33,7 +44,7 @@ def main():
     SensitivityCoreset(100, random_state=0).fit(next(chunks())[:5000])  # loads what is needed
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     found = []
-    for headroom in range(8, 120, 2):
+    for headroom in range(8, 240, 8):
         found.append(under_a_limit(used() + headroom * 2**20, hard))
         if not found[-1]["told"] and found[-1]["n_seen"]:
             break  # memory was enough
@@ -42,7 +53,7 @@ def main():
 
 def under_a_limit(limit, hard):
     """What a fit comes to."""
-    coreset = SensitivityCoreset(100, random_state=0)
+    coreset = Hungry(100, random_state=0)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
