@@ -16,7 +16,9 @@ def __getattr__(name: str) -> Any:
     import torch
 
     _watch_forks()
-    return getattr(torch, name)
+    value = getattr(torch, name)
+    globals()[name] = value  # found without this function from now on: steps ask thousands of times
+    return value
 
 
 @cache

@@ -6,6 +6,7 @@ labels or kernel scales of another step.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,9 +57,17 @@ class Support:
                 tensors += [tensor.exp(), tensor.neg().exp()]
         if self.labels is not None:
             tensors.append(self.labels)
-        return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
+        return all(all_finite(tensor) for tensor in tensors)
 
     def _map(self, change: Any) -> Support:
         labels = None if self.labels is None else change(self.labels)
         extra = {name: change(tensor) for name, tensor in self.extra.items()}
         return Support(change(self.rows), labels, extra, self.free)
+
+
+def all_finite(tensor: Any) -> bool:
+    """Whether every number of a tensor is finite; one pass, since steps ask for many small ones."""
+    if not tensor.numel():
+        return True
+    least, most = torch.aminmax(tensor.detach())  # NaN if there is one
+    return math.isfinite(least) and math.isfinite(most)

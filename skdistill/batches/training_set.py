@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .. import _torch as torch
+from ..support import all_finite
 from .one_hot import targets_at
 from .stored_rows import rows_at, take_rows
 
@@ -157,7 +158,7 @@ def score(outputs: Any, data: TrainingSet, kind: str) -> float:
     float
         Not larger than 1; minus infinity where outputs are not finite.
     """
-    if not bool(torch.isfinite(outputs).all()):
+    if not all_finite(outputs):
         return -float("inf")
     share = (data.weight / data.weight.sum()).double()
     outputs, targets = outputs.double(), data.targets[:].double()

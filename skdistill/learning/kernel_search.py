@@ -125,6 +125,5 @@ def _solved(data, train, held_out, landmarks, kernel, ridges):
         lambda rows: kernel(rows, landmarks), kernel(landmarks, landmarks), sample
     )
     K = kernel(data.rows[held_out].double(), landmarks)
-    for ridge in ridges:
-        a, b = system.solve(ridge)
+    for ridge, (a, b) in zip(ridges, system.solve_each(ridges), strict=True):
         yield ridge, torch.addmm(b, K, a)

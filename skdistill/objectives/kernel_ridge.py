@@ -354,8 +354,7 @@ class KernelRidge(Objective):
         context = self._context
         K = [self._steps.kernel(rows, support) for rows in _blocks(held_out)]
         outputs = {}
-        for ridge in self._ridges:
-            a, b = system.solve(ridge)
+        for ridge, (a, b) in zip(self._ridges, system.solve_each(self._ridges), strict=True):
             outputs[ridge] = torch.cat([torch.addmm(b, block, a) for block in K])
         if context.kind == "classes" and not context.several_parts:
             # Which ridge gets a few hundred rows right is chance; their squared error says more.

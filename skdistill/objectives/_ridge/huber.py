@@ -15,6 +15,7 @@ from typing import Any
 
 from ... import _torch as torch
 from ...batches.training_set import Sample, TrainingSet
+from ...support import all_finite
 from .labels import LabelSystem, label_system
 
 EPSILON = 1.35
@@ -99,7 +100,7 @@ def absolute_score(outputs: Any, data: TrainingSet) -> float:
 
     R2 on held-out rows would be a matter of the outliers among them.
     """
-    if not bool(torch.isfinite(outputs).all()):
+    if not all_finite(outputs):
         return -float("inf")
     weight, targets = data.weight.double(), data.targets[:].double()
     middle = torch.stack([weighted_median(column, weight) for column in targets.T])

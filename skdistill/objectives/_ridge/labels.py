@@ -10,13 +10,14 @@ whose normal equations need one m x m matrix, whatever the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ... import _torch as torch
 from ...batches.training_set import Sample
 
 JITTER = 1e-10  # least ridge on the coefficients themselves
+TOGETHER = 128  # up to this size calls cost more than the work in them
 
 
 class LabelSystem:
@@ -46,6 +47,23 @@ class LabelSystem:
     def solve(self, mu: float) -> tuple[Any, Any]:
         """Dual coefficients (m, q) and intercept (q,) for a ridge."""
         a = cholesky_solve(self.A + mu * self.K_SS, self.b, JITTER)
+        return self._with_intercept(a)
+
+    def solve_each(self, ridges: Sequence[float]) -> list[tuple[Any, Any]]:
+        """Solve for several ridges, small systems at once; as `solve` to rounding."""
+        if len(self.A) <= TOGETHER:
+            mu = self.A.new_tensor(ridges)[:, None, None]
+            shifted = self.A + mu * self.K_SS
+            diagonal = torch.diagonal(shifted, dim1=1, dim2=2)
+            top = float(diagonal.abs().max())
+            diagonal.add_(JITTER)
+            factor, info = torch.linalg.cholesky_ex(shifted)
+            if top < float("inf") and not bool(info.any()):
+                solutions = torch.cholesky_solve(self.b.expand(len(mu), -1, -1), factor)
+                return [self._with_intercept(a) for a in solutions]
+        return [self.solve(mu) for mu in ridges]
+
+    def _with_intercept(self, a: Any) -> tuple[Any, Any]:
         a = a.contiguous()  # LAPACK hands it over by columns
         return a, self.y_mean - self.k_mean @ a
 
