@@ -10,11 +10,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from checks_by_name import TRANSFORMER_CHECKS
+from common_checks import TRANSFORMER_CHECKS, all_common_checks
 from named import named
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdistill import SensitivityCoreset
 
@@ -50,7 +49,7 @@ def instances():
         yield SensitivityCoreset(7, loss="kernel_ridge", kernel=kernel)
 
 
-@parametrize_with_checks(list(instances()))
+@all_common_checks(list(instances()))
 def test_estimator_checks(estimator, check):
     check(estimator)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from checks_by_name import TRANSFORMER_CHECKS
+from common_checks import TRANSFORMER_CHECKS, all_common_checks
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdistill import AutoDistiller, DistilledClassifier, DistilledRegressor, SensitivityCoreset
 
@@ -30,7 +29,7 @@ ESTIMATORS = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS)
+@all_common_checks(ESTIMATORS)
 def test_common_checks(estimator, check):
     check(estimator)
 

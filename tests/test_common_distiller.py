@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from checks_by_name import TRANSFORMER_CHECKS
+from common_checks import TRANSFORMER_CHECKS, all_common_checks
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdistill import DatasetDistiller, DistilledClassifier, DistilledRegressor
 from skdistill.networks import MLP
@@ -30,7 +29,7 @@ FEATURES = DatasetDistiller(
 NEIGHBOURS = DatasetDistiller(6, objective="nearest_neighbors", max_iter=15, random_state=0)
 
 
-@parametrize_with_checks(
+@all_common_checks(
     [
         DatasetDistiller(max_iter=2, random_state=0),
         DatasetDistiller(4, max_iter=4, random_state=0),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from common_checks import all_common_checks
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdistill import DistilledClassifier, DistilledRegressor, SensitivityCoreset
 
@@ -32,7 +32,7 @@ ESTIMATORS = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS)
+@all_common_checks(ESTIMATORS)
 def test_common_checks(estimator, check):
     check(estimator)
 

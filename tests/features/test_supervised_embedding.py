@@ -7,10 +7,9 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from checks_by_name import TRANSFORMER_CHECKS
+from common_checks import TRANSFORMER_CHECKS, all_common_checks
 from sklearn.metrics import r2_score
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdistill import SensitivityCoreset
 from skdistill._input.rows import merge_equal_rows
@@ -30,7 +29,7 @@ class Deterministic(SupervisedEmbedding):
         return tags
 
 
-@parametrize_with_checks(
+@all_common_checks(
     [
         SupervisedEmbedding(n_estimators=10),  # with all 100 the checks take a minute
         SupervisedEmbedding(**SMALL),

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checks_by_name import TRANSFORMER_CHECKS
+from common_checks import TRANSFORMER_CHECKS, all_common_checks
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skdistill
 from skdistill import DatasetDistiller, DistilledClassifier
@@ -291,7 +290,7 @@ def test_pipeline_on_digits():
     assert pipeline.fit(X[:1200], y[:1200]).score(X[1200:], y[1200:]) > 0.92
 
 
-@parametrize_with_checks(
+@all_common_checks(
     [
         ConvFeatures(n_filters=8, n_components=5, random_state=0),
         ConvFeatures(n_filters=8, n_components=6, mirror="signed", random_state=0),

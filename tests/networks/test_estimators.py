@@ -7,11 +7,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from common_checks import all_common_checks
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 from skdistill import DistilledClassifier, DistilledRegressor, SensitivityCoreset
@@ -23,7 +23,7 @@ QUICK = [
 ]
 
 
-@parametrize_with_checks(QUICK)
+@all_common_checks(QUICK)
 def test_common_checks(estimator, check):
     check(estimator)
 
