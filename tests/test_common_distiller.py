@@ -22,11 +22,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning"),
 ]
 
-FEW = DatasetDistiller(6, max_iter=15, random_state=0)
+FEW = DatasetDistiller(6, max_iter=4, random_state=0)
 FEATURES = DatasetDistiller(
-    6, objective=FeatureRegression(MLP(32), n_networks=2), max_iter=40, random_state=0
+    8, objective=FeatureRegression(MLP(64), n_networks=2), max_iter=10, random_state=0
 )
-NEIGHBOURS = DatasetDistiller(6, objective="nearest_neighbors", max_iter=15, random_state=0)
+NEIGHBOURS = DatasetDistiller(6, objective="nearest_neighbors", max_iter=4, random_state=0)
 
 
 @all_common_checks(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -799,19 +797,6 @@ def test_pickle_is_small_and_complete(digits):
     assert_array_equal(again.transform(X), features)
     assert_array_equal(again.distilled_.X, coreset.distilled_.X)
     assert_array_equal(again.make_predictor().predict(X), coreset.make_predictor().predict(X))
-
-
-def test_pickle_loads_without_torch(digits, tmp_path):
-    coreset = SensitivityCoreset(20, loss="kernel_ridge", random_state=0).fit(*digits)
-    path = tmp_path / "coreset.pickle"
-    path.write_bytes(pickle.dumps(coreset))
-    program = (
-        "import pickle, sys\n"
-        f"coreset = pickle.load(open({str(path)!r}, 'rb'))\n"
-        "assert len(coreset.distilled_.X) == 20\n"
-        "assert 'torch' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_in_a_pipeline_and_a_grid(digits):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,34 +17,36 @@ ROWS = (900, 1100)
 KILLS = {".npz": 20, ".csv": 20, ".parquet": 10}
 # Imports once, then forks a writer for each kill: importing anew would take nearly all the time.
 WRITERS = """
-import os, signal, sys
+import json, os, signal, sys
 from types import SimpleNamespace
 import numpy as np
 from skdistill import DistilledData
 from skdistill.cli.writing import _write_whole
 
-path, suffix, seconds = sys.argv[1:]
-table = SimpleNamespace(suffix=suffix, separator=",")
+folder, plan = sys.argv[1:]
 rng = np.random.default_rng(0)
 sets = [DistilledData(rng.normal(size=(n, 8)), np.arange(n) % 2) for n in (900, 1100)]
 
 def write(small):
+    path = folder + "/small" + suffix
+    table = SimpleNamespace(suffix=suffix, separator=",")
     if suffix == ".npz":
         small.save(path)
     else:
         _write_whole(small.to_pandas(), table, path, suffix, index=False)
 
-write(sets[0])
-for wait in map(float, seconds.split(",")):
-    child = os.fork()
-    if not child:  # the kernel ends it, after so much work, as SIGKILL does: without a last word
-        signal.setitimer(signal.ITIMER_PROF, wait)
-        while True:
-            for small in reversed(sets):
-                write(small)
-    _, status = os.waitpid(child, 0)
-    print("killed" if os.WIFSIGNALED(status) else status, flush=True)
-    sys.stdin.readline()
+for suffix, seconds in json.loads(plan).items():
+    write(sets[0])
+    for wait in seconds:
+        child = os.fork()
+        if not child:  # the kernel ends it, after so much work, as SIGKILL does: with no last word
+            signal.setitimer(signal.ITIMER_PROF, wait)
+            while True:
+                for small in reversed(sets):
+                    write(small)
+        _, status = os.waitpid(child, 0)
+        print("killed" if os.WIFSIGNALED(status) else status, flush=True)
+        sys.stdin.readline()
 """
 
 
@@ -56,17 +59,17 @@ def n_rows(path, suffix: str) -> int:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="ends copies of a process that is ready")
-@pytest.mark.parametrize("suffix", KILLS)
-def test_a_killed_writer_leaves_a_whole_file(suffix, tmp_path):
-    path, rng = tmp_path / f"small{suffix}", np.random.default_rng(len(suffix))
-    seconds = ",".join(f"{s:.4f}" for s in rng.uniform(0.001, 0.1, KILLS[suffix]))
-    command = [sys.executable, "-c", WRITERS, str(path), suffix, seconds]
+def test_a_killed_writer_leaves_a_whole_file(tmp_path):
+    rng = np.random.default_rng(0)
+    plan = {suffix: rng.uniform(0.001, 0.1, n).round(4).tolist() for suffix, n in KILLS.items()}
+    command = [sys.executable, "-c", WRITERS, str(tmp_path), json.dumps(plan)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as p:
-        found = []
-        for line in p.stdout:
-            assert line == "killed\n"
-            found.append(n_rows(path, suffix))
-            p.stdin.write("\n")
-            p.stdin.flush()
-    assert p.returncode == 0 and len(found) == KILLS[suffix]
-    assert set(found) <= set(ROWS) and ROWS[1] in found
+        for suffix, n_kills in KILLS.items():
+            found = []
+            for _ in range(n_kills):
+                assert p.stdout.readline() == "killed\n"
+                found.append(n_rows(tmp_path / f"small{suffix}", suffix))
+                p.stdin.write("\n")
+                p.stdin.flush()
+            assert set(found) <= set(ROWS) and ROWS[1] in found
+    assert p.returncode == 0

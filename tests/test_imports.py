@@ -197,6 +197,7 @@ assert set(dir(skdistill)) > {*skdistill.__all__, "objectives"}
 assert not hasattr(skdistill, "nothing")
 print(skdistill.objectives.KernelRidge())
 from skdistill import *
+import skdistill.networks
 print(SensitivityCoreset())
 """
 

@@ -1,4 +1,4 @@
-"""Kill a fit or a stream at random moments: run as a script, which prints a JSON line.
+"""Kill fits and a stream at random moments: run as a script, which prints a JSON line.
 
 The process that forks uses one thread, and has imported all that a fit imports late.
 """
@@ -32,7 +32,7 @@ def rows(n: int) -> tuple[np.ndarray, np.ndarray]:
 def learn(path: Path | None, n: int, objective: object = "kernel_ridge") -> dict:
     """Learn rows, with a checkpoint if there is a path."""
     distiller = DatasetDistiller(
-        9, objective=objective, max_iter=16, refresh_every=4, random_state=0, checkpoint=path
+        9, objective=objective, max_iter=8, refresh_every=2, random_state=0, checkpoint=path
     ).fit(*rows(n))
     small = distiller.distilled_
     targets = small.y if small.targets is None else small.targets
@@ -83,8 +83,9 @@ def child(*args) -> int:
         os._exit(0)
 
 
-def main(work: str, folder: Path, n: int, n_kills: int) -> None:
-    torch.set_num_threads(1)
+def kill(work: str, folder: Path, n: int, n_kills: int) -> dict:
+    """Kill the work a number of times, and let it end; what became of it."""
+    folder.mkdir()
     do(work, folder, "warm", 60, False)
     began = time.monotonic()
     os.waitpid(child(work, folder, "reference", n, False), 0)
@@ -109,8 +110,13 @@ def main(work: str, folder: Path, n: int, n_kills: int) -> None:
         for name in whole
         for key in reference
     )
-    print(json.dumps({"same": same, "killed": killed, "resumed": resumed, "whole": len(whole)}))
+    return {"same": same, "killed": killed, "resumed": resumed, "whole": len(whole)}
+
+
+def main(folder: Path, n: int, kills: dict[str, int]) -> None:
+    torch.set_num_threads(1)
+    print(json.dumps({work: kill(work, folder / work, n, kills[work]) for work in kills}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3]))

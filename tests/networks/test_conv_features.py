@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import subprocess
-import sys
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +12,6 @@ from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
-import skdistill
 from skdistill import DatasetDistiller, DistilledClassifier
 from skdistill.networks import ConvFeatures, conv_features
 from skdistill.networks._feature_map import pooling
@@ -236,24 +230,6 @@ def test_unsigned_integers():
     assert found.transform(X).dtype == np.float32
     expected = found.transform(X.astype(np.float64))
     np.testing.assert_allclose(found.transform(X), expected, atol=1e-4)
-
-
-def test_pickle_without_torch(tmp_path):
-    X = images()
-    (tmp_path / "f.pkl").write_bytes(pickle.dumps(fitted(X)))
-    script = (
-        "import pickle, sys, skdistill.networks; from pathlib import Path\n"
-        "f = pickle.loads(Path(sys.argv[1]).read_bytes())\n"
-        "print(len(f.get_feature_names_out()), 'torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "f.pkl")],
-        env={**os.environ, "PYTHONPATH": str(Path(skdistill.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["12", "False"]
 
 
 def test_size_of_the_map():
