@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from .._device import CPU_TILE_ELEMENTS, one_blas_thread
 from .._input.rows import Moments, Rows, Units, row_hashes
 from .draws import inclusion_probabilities, systematic_draw
 from .kmeans import assign, restrict
+from .one_per_group import nearest_to_means
 
 POOL_ROWS = (20_000, 20)  # rows that k-means sees: at least, and for each cluster
 GREEDY_WORK = 2**27  # rows x clusters x features up to which k-means++ pays
@@ -148,7 +150,9 @@ def kmeans_clusters(
     """Split the rows of each stratum by weighted k-means, and find the row nearest to each mean.
 
     K-means sees a pool of at most 20,000 rows a stratum (20 a cluster, where that is more), drawn
-    by importance; one pass over all rows then finds the nearest mean of each.
+    by importance; one pass over all rows then finds the nearest mean of each. Strata of a single
+    group need no k-means: the mean of all their rows is found directly, for all of them at once,
+    and their medoid is the nearest row up to rounding in float32.
 
     Parameters
     ----------
@@ -173,25 +177,45 @@ def kmeans_clusters(
     """
     label = np.empty(len(rows), dtype=np.int64)
     medoid = np.empty(int(budgets.sum()), dtype=np.int64)
-    begin = 0
-    for stratum, k in enumerate(budgets.tolist()):
-        if strata is None:
-            members, part, within = np.arange(len(rows)), rows, space
-        else:
-            members = np.flatnonzero(strata == stratum)
+    begin = np.cumsum(budgets) - budgets
+    stratum = np.zeros(len(rows), dtype=np.int64) if strata is None else strata
+    order = np.argsort(stratum, kind="stable")  # stratum after stratum
+    size = np.bincount(stratum, minlength=len(budgets))
+    ends = np.cumsum(size)
+    whole = budgets >= size
+    if whole.any():  # each row stands for itself
+        members = order[whole[stratum[order]]]
+        of = stratum[members]
+        place = np.arange(len(members)) - (np.cumsum(size * whole) - size)[of]
+        label[members] = begin[of] + place
+        medoid[label[members]] = members
+    single = (budgets == 1) & ~whole
+    if single.any():
+        members = order[single[stratum[order]]]
+        of = stratum[members]
+        label[members] = begin[of]
+        costs = np.bincount(of, weights=cost_weight[members], minlength=len(budgets))[of]
+        medoid[begin[single]] = nearest_to_means(
+            partial(space.take, rows),
+            members,
+            size[single],
+            np.where(costs > 0, cost_weight[members], rows.weight[members]),
+            rows.key[members],
+        )
+    for s in np.flatnonzero(~(whole | single)):
+        k = int(budgets[s])
+        members, part, within = order, rows, space
+        if strata is not None:
+            members = order[ends[s] - size[s] : ends[s]]
             part, within = rows.subset(members), space.subset(members)
-        if k >= len(members):
-            here, row = np.arange(len(members)), np.arange(len(members))
-        else:
-            centres, columns = _centres(
-                part, within, k, importance[members], cost_weight[members], device, rng
-            )
-            here, distance2 = assign(part, centres, within.units, device, within.numbers, columns)
-            here, row = nearest_members(here, distance2, part.weight, part.key, k)
-        label[members] = begin + here
-        medoid[begin : begin + k] = members[row]
-        begin += k
-    return Clusters(label, medoid, np.bincount(label, weights=rows.weight, minlength=begin))
+        centres, columns = _centres(
+            part, within, k, importance[members], cost_weight[members], device, rng
+        )
+        here, distance2 = assign(part, centres, within.units, device, within.numbers, columns)
+        here, row = nearest_members(here, distance2, part.weight, part.key, k)
+        label[members] = begin[s] + here
+        medoid[begin[s] : begin[s] + k] = members[row]
+    return Clusters(label, medoid, np.bincount(label, weights=rows.weight, minlength=len(medoid)))
 
 
 def nearest_members(

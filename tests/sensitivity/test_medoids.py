@@ -15,7 +15,7 @@ from oracles import CPU, distinct_rows
 from sklearn.cluster import KMeans
 
 from skdistill._input.rows import Moments, Units, weighted_moments
-from skdistill.sensitivity import medoids
+from skdistill.sensitivity import medoids, one_per_group
 from skdistill.sensitivity.medoids import (
     Space,
     cluster_means,
@@ -149,6 +149,79 @@ def test_sums_of_smooth_functions_err_by_the_stated_bound(seed):
         assert (2 * rows.weight @ away) ** 2 <= 4 * rows.weight.sum() * (rows.weight @ away**2) * (
             1 + 1e-9
         )
+
+
+# One row for each of many classes ---------------------------------------------------------------
+
+
+def grouped_rows(kind, seed=0):
+    """400 rows of 60 strata of one to a dozen rows, with weights, some of which cost nothing."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(400, 6)) * [1, 10, 0.1, 1, 1, 1] + 5
+    X[:, 1:][rng.random((400, 5)) < 0.4] = 0
+    strata = np.append(np.arange(60), rng.integers(0, 60, 340))
+    weight = rng.uniform(0.5, 4, 400)
+    rows = distinct_rows(sp.csr_matrix(X) if kind == "sparse" else X, weight)
+    cost_weight = np.where(strata % 7 == 0, 0.0, rows.weight * rng.uniform(0.5, 2, 400))
+    numbers = rng.normal(size=(400, 2)).astype(np.float32) if kind == "numbers" else None
+    space = Space(Units(np.full(6, 0.5), 2.0, 9.0), numbers)
+    return rows, space, strata, cost_weight
+
+
+@pytest.mark.parametrize("kind", ["dense", "numbers", "sparse"])
+@pytest.mark.parametrize("elements", [medoids.CPU_TILE_ELEMENTS, 40])
+def test_one_row_a_class_is_that_of_k_means_class_by_class(monkeypatch, kind, elements):
+    """Its centre, one of k-means, is found in float32: no other row is nearer by more than that."""
+    monkeypatch.setattr(one_per_group, "CPU_TILE_ELEMENTS", elements)
+    rows, space, strata, cost_weight = grouped_rows(kind)
+    found = clusters_of(rows, space, np.ones(60, dtype=int), strata, cost_weight)
+    assert_array_equal(found.label, strata)
+    assert_allclose(found.mass, np.bincount(strata, rows.weight))
+    same = 0
+    for s in range(60):
+        inside = np.flatnonzero(strata == s)
+        slow = clusters_of(
+            rows.subset(inside), space.subset(inside), 1, None, cost_weight[inside], seed=s
+        )
+        slow_row, row = inside[slow.medoid[0]], found.medoid[s]
+        assert strata[row] == s
+        points = space.take(rows, inside)
+        points = points.toarray() if sp.issparse(points) else points.astype(float)
+        w = cost_weight[inside] if cost_weight[inside].any() else rows.weight[inside]
+        d2 = ((points - np.average(points, axis=0, weights=w)) ** 2).sum(1)
+        nearest = dict(zip(inside.tolist(), d2.tolist(), strict=True))
+        for chosen in (row, slow_row):
+            assert nearest[chosen] <= d2.min() * (1 + 1e-5) + 1e-9
+        same += row == slow_row
+    assert same >= 55
+
+
+def test_classes_with_one_many_and_all_of_their_rows():
+    rows, space, strata, cost_weight = grouped_rows("dense")
+    size = np.bincount(strata)
+    budgets = np.choose(np.arange(60) % 3, [size, np.ones_like(size), np.minimum(size, 3)])
+    assert (budgets > 1).any() and ((budgets == 1) & (size > 1)).any()
+    found = clusters_of(rows, space, budgets, strata, cost_weight)
+    assert len(np.unique(found.medoid)) == budgets.sum()
+    assert_array_equal(strata[found.medoid], np.repeat(np.arange(60), budgets))
+    assert_array_equal(found.label[found.medoid], np.arange(budgets.sum()))
+    assert_array_equal(np.repeat(np.arange(60), budgets)[found.label], strata)
+    assert_allclose(found.mass, np.bincount(found.label, rows.weight))
+
+
+def test_order_settles_nothing_between_two_rows_of_a_class():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    strata = np.arange(200) // 2
+    rows = distinct_rows(X)
+    space = space_of(rows)
+    strata = strata[rows.index]
+    chosen = clusters_of(rows, space, np.ones(100, dtype=int), strata).medoid
+    back = np.arange(200)[::-1]
+    again = clusters_of(
+        rows.subset(back), space.subset(back), np.ones(100, dtype=int), strata[back]
+    )
+    assert_array_equal(back[again.medoid], chosen)
+    assert all(rows.key[i] == rows.key[strata == strata[i]].min() for i in chosen)
 
 
 # The space -------------------------------------------------------------------------------------
