@@ -26,6 +26,7 @@ from skdistill.networks import MLP, ConvFeatures, NetworkClassifier
 from skdistill.objectives import FeatureRegression
 from skdistill.sensitivity import kernel_ridge, kmeans
 
+N_BLOBS = 8000
 LOSSES = ("kmeans", "kernel_ridge", "cross_entropy", "squared_error")
 
 
@@ -37,8 +38,9 @@ def digits():
 @pytest.fixture(scope="module")
 def blobs():
     """Beyond one tile and beyond the exact scores; a fifth of the rows are repeated."""
-    X, y = make_blobs(20_000, 30, centers=12, cluster_std=2.0, random_state=0)
-    return np.vstack([X, X[:5000]]), np.append(y, y[:5000])
+    X, y = make_blobs(N_BLOBS, 30, centers=12, cluster_std=2.0, random_state=0)
+    again = N_BLOBS // 4
+    return np.vstack([X, X[:again]]), np.append(y, y[:again])
 
 
 def content(coreset):
@@ -290,11 +292,12 @@ def test_weight_is_repetition_on_larger_data(blobs, loss):
     coreset = SensitivityCoreset(100, loss=loss, random_state=0)
     repeated = coreset.fit(X, y).sensitivities_
     chosen = content(coreset)
-    weight = np.ones(20_000)
-    weight[:5000] = 2
-    coreset.fit(X[:20_000], y[:20_000], sample_weight=weight)
-    expected = repeated[:20_000].copy()
-    expected[:5000] += repeated[20_000:]
+    again = N_BLOBS // 4
+    weight = np.ones(N_BLOBS)
+    weight[:again] = 2
+    coreset.fit(X[:N_BLOBS], y[:N_BLOBS], sample_weight=weight)
+    expected = repeated[:N_BLOBS].copy()
+    expected[:again] += repeated[N_BLOBS:]
     assert_allclose(coreset.sensitivities_, expected, rtol=1e-6)
     assert_array_equal(content(coreset)[:, :-1], chosen[:, :-1])
     assert_allclose(content(coreset)[:, -1], chosen[:, -1], rtol=1e-6)

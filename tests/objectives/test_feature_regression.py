@@ -377,14 +377,14 @@ def test_several_labels(digits):
 )
 def test_options(digits, options):
     X, _, y, _ = digits
-    distiller = quick(**options).fit(X[:400], y[:400])
+    distiller = quick(**{"max_iter": 6, **options}).fit(X[:300], y[:300])
     assert np.isfinite(distiller.distilled_.X).all()
     assert len(distiller.loss_curve_) == distiller.n_iter_
 
 
 def test_labels_stay_where_asked(digits):
     X, _, y, _ = digits
-    distiller = quick(learn_labels=False, init="uniform").fit(X, y)
+    distiller = quick(learn_labels=False, init="uniform", max_iter=8).fit(X, y)
     targets = distiller.distilled_.targets
     np.testing.assert_allclose(targets, np.eye(10)[targets.argmax(1)], atol=1e-6)
 
@@ -394,7 +394,7 @@ def test_same_seed_same_bits_and_no_torch_in_the_pickle(digits, pool):
     X, X_test, y, _ = digits
     state = torch.get_rng_state()
     first, second = (
-        DistilledClassifier(distiller=quick(pool=pool, max_online_updates=5)).fit(X, y)
+        DistilledClassifier(distiller=quick(pool=pool, max_online_updates=5, max_iter=8)).fit(X, y)
         for _ in range(2)
     )
     assert torch.equal(torch.get_rng_state(), state)
@@ -413,14 +413,14 @@ def test_same_seed_same_bits_and_no_torch_in_the_pickle(digits, pool):
 
 def test_evaluation_takes_the_same_predictor(digits):
     X, X_test, y, y_test = digits
-    model = DistilledClassifier(distiller=quick()).fit(X, y)
+    model = DistilledClassifier(distiller=quick(max_iter=5)).fit(X, y)
     (found,) = evaluate(model.distiller_, X_test, y_test, "kernel_ridge")
     assert found == model.score(X_test, y_test)
 
 
 def test_frozen_map_in_the_pickle(digits):
     X, X_test, y, _ = digits
-    model = DistilledClassifier(distiller=quick(network=SMALL_MAP)).fit(X, y)
+    model = DistilledClassifier(distiller=quick(network=SMALL_MAP, max_iter=5)).fit(X, y)
     loaded = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(loaded.predict_proba(X_test), model.predict_proba(X_test))
     assert not hasattr(SMALL_MAP, "map_")  # the parameter itself is not fitted
