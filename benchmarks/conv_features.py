@@ -3,10 +3,11 @@
 The features are fitted on training images without labels. With `--rows features`, `KernelRidge`
 learns rows of features; those of photographs also from a shifted copy of each image. With `--rows
 pixels`, `FeatureRegression` learns images through the same map. What differs from the defaults was
-chosen on training images held out (`--validation`). CPU seconds are those of the process, over all
-its threads. The size of the feature map stands beside that of the rows, since the rows are of no
-use without it. CIFAR-10 is read from a file of JPEG copies, which lose some quality: compare only
-with runs on that file.
+chosen on training images held out (`--validation`). With `--rows defaults`, every parameter of the
+map and of the distiller has its default, and no image is shifted. CPU seconds are those of the
+process, over all its threads. The size of the feature map stands beside that of the rows, since the
+rows are of no use without it. CIFAR-10 is read from a file of JPEG copies, which lose some quality:
+compare only with runs on that file.
 """
 
 from __future__ import annotations
@@ -26,13 +27,20 @@ from skdistill.networks import ConvFeatures
 from skdistill.objectives import FeatureRegression, KernelRidge
 
 SHAPES = {"mnist": (1, 28, 28), "cifar10_jpeg": (3, 32, 32)}
-SIZES = {"features": [10, 100, 500], "pixels": [10, 100]}
+SIZES = {"features": [10, 100, 500], "pixels": [10, 100], "defaults": [10, 100, 500]}
+TITLES = {
+    "features": ("conv_features", "Rows of features, by frozen convolutional features"),
+    "pixels": ("conv_features_pixels", "Rows of pixels, by frozen convolutional features"),
+    "defaults": ("conv_features_defaults", "Rows of features, all parameters by default"),
+}
 # Mirror images of photographs show the same; those of digits do not.
 OPTIONS = {
-    "mnist": {"n_filters": 64, "patch_size": 5, "n_cells": 5, "n_components": 256},
+    "mnist": {"mirror": False, "n_filters": 64, "patch_size": 5, "n_cells": 5, "n_components": 256},
     "cifar10_jpeg": {"mirror": "signed", "n_filters": 512, "n_components": 1024},
 }
-PIXEL_OPTIONS = OPTIONS | {"cifar10_jpeg": {"mirror": "signed", "n_components": 1024}}
+PIXEL_OPTIONS = OPTIONS | {
+    "cifar10_jpeg": {"mirror": "signed", "n_filters": 256, "n_components": 1024}
+}
 SHIFT = {"mnist": 0, "cifar10_jpeg": 2}  # most pixels that a copy is shifted by; 0 makes no copy
 FEW = 100
 # Features come in units that suit them, and rows of length 1 fit a kernel of this width.
@@ -73,7 +81,7 @@ def make_distiller(name: str, m: int, seed: int) -> DatasetDistiller:
     """Distiller of features, with what was chosen on held-out training images."""
     if name == "mnist" and m < FEW:
         return DatasetDistiller(m, random_state=seed)
-    options: dict = {"gamma": GAMMA[name], "max_iter": 4000, "batch_size": 512}
+    options: dict = {"kernel": "rbf", "gamma": GAMMA[name], "max_iter": 4000, "batch_size": 512}
     dropout = 0.0
     if name == "cifar10_jpeg":
         options |= {"kernel": "mirror_rbf", "batch_sampling": "uniform"}
@@ -124,7 +132,7 @@ def main() -> None:
             X_test, y_test = X[order[:5000]], y[order[:5000]]
             X, y = X[order[5000:]], y[order[5000:]]
         data[name] = [X[: args.part], y[: args.part], X_test, y_test]
-    run = in_features if args.rows == "features" else in_pixels
+    run = {"features": in_features, "pixels": in_pixels, "defaults": by_default}[args.rows]
     for seed in range(args.seeds):
         for name, parts in data.items():
             for m, line in run(name, parts, args.sizes or SIZES[args.rows], seed):
@@ -150,6 +158,23 @@ def in_features(name: str, parts: list, sizes: list[int], seed: int) -> Iterator
         took = clocks() - begin
         numbers = features.n_parameters_, m * F.shape[1]
         yield m, (100 * score, spent[0], took[0], spent[1] + took[1], *numbers)
+
+
+def by_default(name: str, parts: list, sizes: list[int], seed: int) -> Iterator[tuple[int, tuple]]:
+    """Learn rows of features with nothing set but the shape; as above."""
+    X, y, X_test, y_test = parts
+    begin = clocks()
+    features = ConvFeatures(SHAPES[name], random_state=seed)
+    F = features.fit_transform(X)
+    spent = clocks() - begin
+    F_test = features.transform(X_test)
+    for m in sizes:
+        begin = clocks()
+        model = DistilledClassifier(distiller=DatasetDistiller(m, random_state=seed)).fit(F, y)
+        took = clocks() - begin
+        numbers = features.n_parameters_, m * F.shape[1]
+        score = 100 * model.score(F_test, y_test)
+        yield m, (score, spent[0], took[0], spent[1] + took[1], *numbers)
 
 
 def in_pixels(name: str, parts: list, sizes: list[int], seed: int) -> Iterator[tuple[int, tuple]]:
@@ -178,9 +203,8 @@ def record(found: dict, args) -> None:
         sizes = [int(map_size[0]), int(row_size[0])]
         rows.append([name, m, len(lines), score, *times, *sizes])
         chart.setdefault(name, {})[f"{m} rows"] = score
-    title = f"Rows of {args.rows}, by frozen convolutional features"
+    file, title = TITLES[args.rows]
     figure = dot_chart(chart, "test score (%)", title)
-    file = "conv_features" if args.rows == "features" else "conv_features_pixels"
     save(file, args.out, HEADER, rows, vars(args), figure, script="conv_features")
 
 

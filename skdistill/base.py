@@ -331,7 +331,7 @@ class BaseDistiller(
     def _resolve_kernel(self, moments: Moments) -> tuple[Kernel, Units]:
         """Return the kernel with its parameters resolved, and the shift it allows."""
         kernel = resolve_kernel(
-            self.kernel,
+            "rbf" if isinstance(self.kernel, str) and self.kernel == "auto" else self.kernel,
             self.gamma,
             self.degree,
             self.coef0,

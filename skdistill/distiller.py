@@ -36,7 +36,7 @@ from .batches.plan import SAMPLINGS, BatchPlan, plan_batches
 from .coreset import SensitivityCoreset
 from .data import DistilledData
 from .data.predictor import describe
-from .kernels import Kernel
+from .kernels import KERNELS, Kernel
 from .kernels.ridge import RidgeFit
 from .learning.callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from .learning.checkpoint import Checkpoint, fingerprint
@@ -212,10 +212,12 @@ default="auto"
         columns: numbers, dates, categories, texts, and missing ones of each. `transform`, the
         predictor and `DistilledClassifier` take the columns of the table.
 
-    kernel : {"rbf", "mirror_rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"}, \
-default="rbf"
+    kernel : {"auto", "rbf", "mirror_rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"} or \
+callable, default="auto"
         Kernel of the predictor and of `transform`. "mirror_rbf" is the mean of the RBF kernel over
-        both signs of the last features, for ``ConvFeatures(mirror="signed")``.
+        both signs of the last features, for ``ConvFeatures(mirror="signed")``. "auto" is "rbf" but
+        for classes of dense rows of length 1, such as those features: there it is "mirror_rbf"
+        where that predicts held-out rows clearly better.
 
     gamma : {"scale", "auto"}, float or None, default="scale"
         Coefficient of rbf, mirror_rbf, laplacian and polynomial at the start, in standardised units
@@ -345,6 +347,7 @@ default="rbf"
             StrOptions({*OBJECTIVES, *SHORT_NAMES}),
             HasMethods(["setup", "predictor"]),
         ],
+        "kernel": [StrOptions({*KERNELS, "auto"}), callable],
         "init": [StrOptions(set(INITS)), HasMethods(["fit"]), DistilledData],
         "batch_sampling": [StrOptions(set(SAMPLINGS))],
         "batch_loss": [StrOptions(set(BATCH_LOSSES)), callable],
@@ -397,7 +400,7 @@ default="rbf"
         warm_start: bool = False,
         checkpoint: str | PathLike[str] | None = None,
         preprocessor: Any = None,
-        kernel: str | Callable = "rbf",
+        kernel: str | Callable = "auto",
         gamma: float | str | None = "scale",
         degree: float = 3,
         coef0: float = 1,
@@ -568,6 +571,10 @@ default="rbf"
             self._scaled_kernel(moments, n_features),
             search=not callable(self.kernel)
             and (self.gamma == "scale" or self.kernel in ("linear", "nngp", "ntk")),
+            mirror_search=self.kernel == "auto"
+            and self.standardize
+            and data.target.kind == "classes"
+            and n_features % 2 == 0,
             n_support=budget,
             image_shape=check_image_shape(self.image_shape, n_features),
             rng=rng,

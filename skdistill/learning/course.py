@@ -41,10 +41,11 @@ from .renewal import Exchange
 from .row_scores import TEMPERATURE, held_out_outputs, representative_scores
 from .starts import Start
 from .trainer import Trainer, TrainingResult, finish, train
+from .unit_rows import WIDE, are_unit_rows, mirrored_start
 
 FEW_STEPS = 1200  # for classes: each part is trained on, and more steps gain little there
+UNIT_ROWS = 1000  # rows that tell whether all have length 1
 SUMMARY_ROWS = 10_000  # rows that centre, scale and directions are taken from
-WIDE = 128  # features beyond which directions, and one common unit, are tried
 EXPLAINED = 0.975
 RIDGES = {"few": (1e-6, 1e-5, 1e-4, 1e-3), "many": (1e-7, 1e-5, 1e-3)}
 SAFE = KernelStart(-math.inf, 1.0, 1e-5)  # without held-out rows: typical distance, some ridge
@@ -82,6 +83,7 @@ def learn(
     Learnt
     """
     technique = make_objective()
+    unit_rows = _are_unit_rows(problem, technique)
     splits = held_out_parts(
         len(problem),
         problem.n_support,
@@ -98,6 +100,8 @@ def learn(
         start = replace(SAFE, gamma=problem.kernel.gamma)
     else:
         coordinates, start = _coordinates_and_scale(problem, settings, splits)
+        if problem.mirror_search and unit_rows and start.score > -math.inf:
+            problem, coordinates, start = _mirrored(problem, coordinates, start, splits)
     kernel = replace(problem.kernel, gamma=start.gamma) if problem.search else problem.kernel
     kernel = replace(kernel, gamma=kernel.gamma / coordinates.length**kernel.length_power)
     hold = problem.hold if technique.unit_features else problem.load
@@ -122,6 +126,7 @@ def learn(
         ridges=ridges,
         several_parts=len(splits) > 1,
         image_shape=problem.image_shape,
+        unit_rows=unit_rows,
     )
     if few and settings.options.max_iter is None and problem.kind == "classes":
         settings = replace(settings, options=replace(settings.options, max_iter=FEW_STEPS))
@@ -173,12 +178,7 @@ def _coordinates_and_scale(
         return candidates[0], replace(SAFE, gamma=problem.kernel.gamma)
     found = []
     for coordinates in candidates:
-        index = torch.unique(torch.cat([torch.cat([a[:FIT_ROWS], b]) for a, b in splits]))
-        place = torch.full((len(problem),), -1, device=problem.device)
-        place[index] = torch.arange(len(index), device=problem.device)
-        Z = problem.load(coordinates, index)
-        data = TrainingSet(Z, problem.targets[index], problem.weight[index])
-        parts = [(place[a[:FIT_ROWS]], place[b]) for a, b in splits]
+        data, parts = _search_rows(problem, coordinates, splits)
         n_odd = problem.kernel.n_odd
         if by_rbf:
             start = search_rbf(data, parts, problem.n_support, problem.kind, n_odd=n_odd)
@@ -188,6 +188,42 @@ def _coordinates_and_scale(
         found.append((start, coordinates))
     start, coordinates = max(found, key=lambda item: item[0].score)
     return coordinates, start
+
+
+def _search_rows(
+    problem: Problem, coordinates: Coordinates, splits: list[tuple[Any, Any]]
+) -> tuple[TrainingSet, list[tuple[Any, Any]]]:
+    """Rows that the search of a kernel works on, and where its parts stand among them."""
+    index = torch.unique(torch.cat([torch.cat([a[:FIT_ROWS], b]) for a, b in splits]))
+    place = torch.full((len(problem),), -1, device=problem.device)
+    place[index] = torch.arange(len(index), device=problem.device)
+    rows = problem.load(coordinates, index)
+    data = TrainingSet(rows, problem.targets[index], problem.weight[index])
+    return data, [(place[a[:FIT_ROWS]], place[b]) for a, b in splits]
+
+
+def _are_unit_rows(problem: Problem, technique: Objective) -> bool:
+    """Whether a sample of the rows is as `ConvFeatures` makes them: dense and of length 1."""
+    if technique.unit_features or technique.neighbour_units:
+        return False
+    n = len(problem)
+    index = torch.from_numpy(np.linspace(0, n - 1, min(n, UNIT_ROWS)).astype(np.int64))
+    return are_unit_rows(problem.sample(index))
+
+
+def _mirrored(
+    problem: Problem,
+    coordinates: Coordinates,
+    start: KernelStart,
+    splits: list[tuple[Any, Any]],
+) -> tuple[Problem, Coordinates, KernelStart]:
+    """Take the kernel that sees no sign of the last features where it predicts clearly better."""
+    plain = plain_coordinates(problem.X.shape[1])
+    found = mirrored_start(problem, *_search_rows(problem, plain, splits), start)
+    if found is None:
+        return problem, coordinates, start
+    kernel, start = found
+    return replace(problem, kernel=kernel), plain, start
 
 
 def _training_set(

@@ -45,6 +45,8 @@ class Problem:
     device : torch.device
     image_shape : tuple of int or None
         Channels, height and width of rows that are images.
+    mirror_search : bool
+        Whether "mirror_rbf" may take the place of the RBF kernel: see `learning.unit_rows`.
     renewal : Renewal or None
         Of a random pool of a stream: finds other rows for it, by their numbers in `X`.
     """
@@ -62,6 +64,7 @@ class Problem:
     device: Any
     image_shape: tuple[int, int, int] | None = None
     renewal: Renewal | None = None
+    mirror_search: bool = False
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -177,6 +180,7 @@ def make_problem(
     rng: np.random.RandomState,
     device: Any,
     renewal: Renewal | None = None,
+    mirror_search: bool = False,
 ) -> Problem:
     """Put checked rows and targets onto the device.
 
@@ -196,6 +200,8 @@ def make_problem(
         Seeds the generator of all that follows.
     device : torch.device
     renewal : Renewal or None
+        See `Problem`.
+    mirror_search : bool
         See `Problem`.
 
     Returns
@@ -227,4 +233,5 @@ def make_problem(
         device,
         image_shape,
         renewal,
+        mirror_search,
     )

@@ -31,6 +31,8 @@ class Context:
         choices.
     image_shape : tuple of int or None
         Channels, height and width of rows that are images, of product `n_features`.
+    unit_rows : bool
+        Whether rows, as the user has them, have many features, few of them 0, and length 1.
     generator : torch.Generator
     device : torch.device
     """
@@ -49,6 +51,7 @@ class Context:
     ridges: tuple[float, ...] = (1e-7,)
     several_parts: bool = False
     image_shape: tuple[int, int, int] | None = None
+    unit_rows: bool = False
 
 
 @dataclass(frozen=True)

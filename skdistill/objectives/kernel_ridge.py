@@ -37,6 +37,7 @@ DUAL_WORK = 400_000  # steps times rows: few rows need many steps, and those are
 BATCH = 1024
 ROWS_PER_SUPPORT = 5  # batch rows for each learnt row, or a label solve fits the batch's noise
 GRAM_WIDTH = 2048  # most features of a linear kernel whose moments replace the rows
+UNIT_DROPOUT, UNIT_DROPOUT_ROWS = 0.2, 50  # fewer learnt rows learn nothing by heart
 DUAL_RATE = 0.02  # relative to the root mean square of the coefficients
 OTHER_RATE = 0.02  # of log scales, intercept, labels and log temperature
 START_TEMPERATURE = 0.1
@@ -63,10 +64,12 @@ class KernelRidge(Objective):
         is and not squared, and held-out rows are scored by their absolute error. Without a
         target it is the error of the Nystroem approximation, whatever is given here.
 
-    dropout : float in [0, 1), default=0
+    dropout : float in [0, 1) or "auto", default="auto"
         Share of the coordinates of real rows that is set to 0, others at random in each step of
         cross-entropy; the rest grows so that lengths stay. It keeps rows of hundreds of dense
-        features, such as `~skdistill.networks.ConvFeatures`, from being learnt by heart.
+        features, such as `~skdistill.networks.ConvFeatures`, from being learnt by heart. "auto" is
+        0.2 for 50 and more learnt rows, where the real rows have length 1 and more than 128
+        features, few of them 0; else it is 0.
 
     References
     ----------
@@ -87,7 +90,9 @@ class KernelRidge(Objective):
     resumes: ClassVar[bool] = True
     compares_starts: ClassVar[bool] = True
 
-    def __init__(self, reg: str | float = "auto", loss: str = "auto", dropout: float = 0.0) -> None:
+    def __init__(
+        self, reg: str | float = "auto", loss: str = "auto", dropout: float | str = "auto"
+    ) -> None:
         self.reg = reg
         self.loss = loss
         self.dropout = dropout
@@ -136,9 +141,11 @@ class KernelRidge(Objective):
         number = isinstance(self.reg, Real) and math.isfinite(self.reg) and self.reg > 0
         if self.reg != "auto" and not number:
             raise ValueError(f"reg={self.reg!r} of KernelRidge must be 'auto' or positive.")
-        if not (isinstance(self.dropout, Real) and 0 <= self.dropout < 1):
+        share = isinstance(self.dropout, Real) and 0 <= self.dropout < 1
+        if self.dropout != "auto" and not share:
             raise ValueError(
-                f"dropout={self.dropout!r} of KernelRidge must be a number from 0 to below 1."
+                f"dropout={self.dropout!r} of KernelRidge must be 'auto' or a number from 0 to "
+                "below 1."
             )
         if self.loss == "cross_entropy" and context.kind != "classes":
             raise ValueError(
@@ -279,7 +286,7 @@ class KernelRidge(Objective):
         head: Any = SquaredError()
         if self._cross_entropy:
             head = CrossEntropy(support["log_temperature"], self._smoothing)
-            if self.dropout:
+            if self._share_dropped:
                 batch = self._dropped(batch)
         if self._stage == "dual":
             a, b = support["dual"], support["intercept"]
@@ -293,12 +300,21 @@ class KernelRidge(Objective):
                 self._adapt_smoothing()
         return head.value, found
 
+    @property
+    def _share_dropped(self) -> float:
+        """`dropout`, with "auto" replaced."""
+        if isinstance(self.dropout, str):
+            many = self._context.n_support >= UNIT_DROPOUT_ROWS
+            return UNIT_DROPOUT if many and self._context.unit_rows else 0.0
+        return self.dropout
+
     def _dropped(self, batch: Batch) -> Batch:
         """Batch with a share of its coordinates at 0."""
+        share = self._share_dropped
         kept = torch.empty_like(batch.rows)
-        kept.bernoulli_(1 - self.dropout, generator=self._context.generator)
+        kept.bernoulli_(1 - share, generator=self._context.generator)
         # Squared lengths stay what they were on average.
-        kept.mul_(batch.rows).div_(math.sqrt(1 - self.dropout))
+        kept.mul_(batch.rows).div_(math.sqrt(1 - share))
         return Batch(kept, batch.targets)
 
     def _kernels(self, support: Support, batch: Batch) -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from skdistill import DatasetDistiller, DistilledClassifier
 from skdistill.networks import ConvFeatures, conv_features
 from skdistill.networks._feature_map import pooling
 from skdistill.networks._filters import principal_scaling
+from skdistill.networks._mirror import shows_the_same_mirrored
 
 # The common checks compare arrays with frames on purpose.
 pytestmark = pytest.mark.filterwarnings(
@@ -132,6 +133,49 @@ def test_half_of_the_features_change_their_sign_in_the_mirror_image():
     np.testing.assert_allclose(found.transform(mirrored), F * ([1] * 6 + [-1] * 6), atol=1e-10)
 
 
+def test_photographs_are_mirrored_and_writing_is_not():
+    """Blobs anywhere look the same in a mirror; digits and one-sided ramps do not."""
+    rng = np.random.default_rng(0)
+    place = rng.uniform(0, 7, size=(1500, 2, 1, 1))
+    down, along = np.mgrid[:8, :8]
+    blobs = np.exp(-0.2 * ((down - place[:, :1, 0]) ** 2 + (along - place[:, 1:, 0]) ** 2))
+    digits, y = load_digits(return_X_y=True)
+    ramps = rng.uniform(0.5, 2, size=(400, 1, 1)) * along + 0.1 * rng.normal(size=(400, 8, 8))
+    small = {"patch_size": 3, "n_filters": 6, "n_components": 8, "random_state": 0}
+    for X, expected in ((blobs, "signed"), (digits, False), (ramps, False)):
+        X = X.reshape(len(X), -1)
+        found = ConvFeatures((1, 8, 8), **small).fit(X)
+        assert found.mirror_ == expected
+        assert found.n_odd_ == (4 if expected else 0)
+        assert ConvFeatures((1, 8, 8), **small, mirror=True).fit(X).mirror_ is True
+    # Rows that are sorted by class, and a common offset and contrast, are no matter.
+    rows = digits[np.argsort(y, kind="stable")] * 50.0 + 1000
+    assert not shows_the_same_mirrored(rows, (1, 8, 8))
+    rows = blobs.reshape(1500, -1)
+    assert shows_the_same_mirrored(rows[np.argsort(place[:, 1].ravel())] * 50.0 + 1000, (1, 8, 8))
+
+
+def test_what_auto_leaves_alone():
+    X = images(300)
+    assert fitted(X).mirror_ == "signed"
+    assert fitted(X[:150]).mirror_ is False
+    assert fitted(X, n_filters=5).mirror_ is False  # no half of them is the other half mirrored
+    assert ConvFeatures(None, 6, random_state=0).fit(X).mirror_ is False
+    assert fitted(np.ones_like(X)).mirror_ is False
+    same = np.repeat(X[:2], 150, axis=0)
+    assert fitted(same).mirror_ is False  # whatever is seen twice is at distance 0
+
+
+def test_sizes_follow_from_the_images():
+    X = images(60)
+    small = {"n_cells": 1, "filters": "patches", "random_state": 0}
+    for mirror, n_filters in ((False, 256), (True, 512), ("signed", 512)):
+        found = ConvFeatures(SHAPE, mirror=mirror, **small).fit(X)
+        assert len(found.map_.kernels) == n_filters
+        assert found._sizes() == (n_filters, 2 * n_filters)
+    assert fitted(X, n_components="auto")._sizes() == (6, 512)
+
+
 @pytest.mark.parametrize("mirror", [False, True, "signed"])
 def test_gradient_against_finite_differences(mirror):
     X = images()
@@ -166,7 +210,7 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, elements):
 
 def test_moments_over_several_blocks():
     X = images(2500)
-    found = fitted(X, n_components=200)
+    found = fitted(X, mirror=False, n_components=200)
     scaled = found.map_.center
     pooled_map = conv_features.replace(found.map_, center=None, components=None)
     pooled = pooled_map.on("cpu", torch.float64)(torch.from_numpy(X)).numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -286,6 +287,23 @@ def test_dropout_leaves_lengths_and_is_that_of_the_generator():
     torch.testing.assert_close(value, expected)
     for found, other in zip(gradients, plain, strict=True):
         torch.testing.assert_close(found, other)
+
+
+@pytest.mark.parametrize(
+    ("given", "unit_rows", "m", "expected"),
+    [
+        ("auto", True, 50, 0.2),
+        ("auto", True, 49, 0.0),
+        ("auto", False, 50, 0.0),
+        (0.1, True, 10, 0.1),
+        (0.0, True, 50, 0.0),
+    ],
+)
+def test_dropout_is_for_rows_of_length_one(given, unit_rows, m, expected):
+    objective, *_ = make("classes", q=3, stage=1)
+    objective.dropout = given
+    objective._context = dataclasses.replace(objective._context, unit_rows=unit_rows, n_support=m)
+    assert objective._share_dropped == expected
 
 
 @pytest.mark.parametrize("several", [False, True])
