@@ -3,7 +3,8 @@
 A setting is a table, a number of learnt rows and what was done to the training targets: nothing,
 wrong labels, or 5 % of the numbers moved by eight standard deviations. Each scheme makes the same
 steps from the same split and the same first kernel width, and is scored on untouched, clean test
-rows (balanced accuracy or R2, in points); gains are paired with uniform start and uniform batches.
+rows (balanced accuracy or R2, in points; of the defaults also accuracy in points and the fall of
+log loss in hundredths); gains are paired with uniform start and uniform batches.
 Schemes were chosen on the settings of the part "choose"; those of the part "held out" chose
 nothing, and those of the part "shares" show one table with more and more wrong labels. With
 `--cells` every score is appended to a file, and a run that was broken off goes on from there.
@@ -21,8 +22,9 @@ import pandas as pd
 from _cells import Cells, add_option
 from _report import load_table, mean_and_error, parser, plt, save
 from importance import MADE, mnist
+from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import balanced_accuracy_score, r2_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, r2_score
 from sklearn.model_selection import train_test_split
 
 from skdistill import DatasetDistiller
@@ -37,6 +39,7 @@ SCHEMES = {
     "defaults": {},
     "defaults, 60 % of the steps": {},
 }
+ALSO = {"accuracy": 2, "log loss": 3}  # of the defaults; place among the values of a cell
 SHARE_OF_STEPS = {"defaults, 60 % of the steps": 0.6}  # 1 for all other schemes
 
 TRAIN_ROWS, TEST_ROWS = 4000, 4000
@@ -192,12 +195,18 @@ def first_width(X: np.ndarray, y: np.ndarray, m: int, seed: int) -> float:
     return float(np.median(unit[varies] / found[varies]) ** 2)
 
 
-def score(model: DatasetDistiller, table: str, X: np.ndarray, y: np.ndarray) -> float:
-    """R2 or balanced accuracy, in points."""
+def scores(model: DatasetDistiller, table: str, X: np.ndarray, y: np.ndarray) -> list[float]:
+    """R2; or balanced accuracy, accuracy and log loss less its sign; in points and hundredths."""
     outputs = model.make_predictor().predict(X)
     if table in NUMBERS:
-        return 100 * r2_score(y, outputs)
-    return 100 * balanced_accuracy_score(y, model.classes_[outputs.argmax(1)])
+        return [100 * r2_score(y, outputs)]
+    found = model.classes_[outputs.argmax(1)]
+    chances = softmax(outputs / (model.temperature_ or 1), axis=1)
+    return [
+        100 * balanced_accuracy_score(y, found),
+        100 * accuracy_score(y, found),
+        -100 * log_loss(y, chances, labels=model.classes_),
+    ]
 
 
 def schemes_for(table: str) -> list[str]:
@@ -225,16 +234,19 @@ def run_seed(setting: tuple, seed: int, args, cells: Cells) -> None:
         steps = "auto" if n == 0 else round(SHARE_OF_STEPS.get(name, 1) * n)
         model = DatasetDistiller(m, max_iter=steps, **shared, **SCHEMES[name]).fit(X, y)
         used = time.process_time() - began
-        cells.keep(key, round(score(model, table, X_test, y_test), 3), round(used, 3))
+        first, *others = (round(value, 3) for value in scores(model, table, X_test, y_test))
+        cells.keep(key, first, round(used, 3), *others)
 
 
-def gains(done: dict, setting: tuple, name: str, n: int, seeds: int) -> np.ndarray:
+def gains(
+    cells: Cells, setting: tuple, name: str, n: int, seeds: int, place: int = 0
+) -> np.ndarray:
     """Paired gains of a scheme over the plain technique, a seed each."""
     pairs = (
-        (done.get((*setting, s, name, n)), done.get((*setting, s, "plain", n)))
+        (cells.get((*setting, s, name, n), []), cells.get((*setting, s, "plain", n), []))
         for s in range(seeds)
     )
-    return np.array([a - b for a, b in pairs if a is not None and b is not None])
+    return np.array([a[place] - b[place] for a, b in pairs if min(len(a), len(b)) > place])
 
 
 def told(found: np.ndarray) -> str:
@@ -254,40 +266,49 @@ def counted(settings: list[np.ndarray]) -> str:
     return f"{marks.count('▲')} above, {marks.count('▼')} below" if marks else ""
 
 
-def summary(done: dict, args) -> list[list]:
+def columns(cells: Cells) -> dict[str, tuple[str, int]]:
+    """Title of each column of gains, with its scheme and the place among the values of a cell."""
+    made = {key[4] for key in cells}
+    found = {name: (name, 0) for name in SCHEMES if name != "plain" and name in made}
+    if "defaults" in found:
+        found |= {f"defaults: {name}": ("defaults", place) for name, place in ALSO.items()}
+    return found
+
+
+def summary(cells: Cells, args) -> list[list]:
     """Rows of the table: a setting each, and the means over settings that chose nothing."""
     rows = []
-    names = [name for name in SCHEMES if name != "plain" and any(key[4] == name for key in done)]
+    shown = columns(cells)
     for n, kind in itertools.product(args.steps, ("classes", "numbers")):
         steps = f"{kind}, {n} steps" if n else f"{kind}, all steps"
         held: dict[str, dict[str, list[np.ndarray]]] = {"": {}}
         for part in args.parts:
             for setting in SETTINGS[part]:
                 table, m, done_to = setting
-                plain = [done.get((*setting, s, "plain", n)) for s in range(args.seeds)]
-                plain = [value for value in plain if value is not None]
+                plain = [cells.get((*setting, s, "plain", n)) for s in range(args.seeds)]
+                plain = [values[0] for values in plain if values is not None]
                 if (table in NUMBERS) != (kind == "numbers") or not plain:
                     continue
                 row = [steps, part, table, m, done_to, len(plain), f"{np.mean(plain):.1f}"]
-                for name in names:
-                    found = gains(done, setting, name, n, args.seeds)
+                for title, (name, place) in shown.items():
+                    found = gains(cells, setting, name, n, args.seeds, place)
                     row.append(told(found))
                     if len(found) > 1 and part == "held out":
                         for group in ("", done_to):
-                            held.setdefault(group, {}).setdefault(name, []).append(found)
+                            held.setdefault(group, {}).setdefault(title, []).append(found)
                 rows.append(row)
         for group, found in held.items():
             size = max(map(len, found.values()), default=0)
             if size > 1:
-                means = [np.array([gain.mean() for gain in found.get(name, [])]) for name in names]
-                counts = [counted(found.get(name, [])) for name in names]
+                means = [np.array([gain.mean() for gain in found.get(name, [])]) for name in shown]
+                counts = [counted(found.get(name, [])) for name in shown]
                 of = [f"{size} settings", "", group or "all", "", ""]
                 rows.append([steps, "mean", *of, *map(told, means)])
                 rows.append([steps, "outside two errors", *of, *counts])
     return rows
 
 
-def picture(done: dict, seeds: int, n: int = 200):
+def picture(cells: Cells, seeds: int, n: int = 200):
     """Gain against the share of wrong labels."""
     figure, axis = plt.subplots(figsize=(6, 3.6))
     shares = (0, 10, 20, 30, 40)
@@ -300,7 +321,7 @@ def picture(done: dict, seeds: int, n: int = 200):
         places, means, errors = [], [], []
         for share in shares:
             done_to = f"{share} % wrong" if share else "clean"
-            found = gains(done, ("letter", 52, done_to), name, n, seeds)
+            found = gains(cells, ("letter", 52, done_to), name, n, seeds)
             if len(found) > 1:
                 mean, error = mean_and_error(found)
                 places.append(share + 0.3 * k)
@@ -322,7 +343,7 @@ def relative_time(cells: Cells, steps: list[int]) -> str:
     for n in steps:
         pairs = [
             (used, cells[*key[:4], "plain", n][1])
-            for key, (_, used) in cells.items()
+            for key, (_, used, *_) in cells.items()
             if key[4:] == ("defaults", n)
             and key[0] not in NUMBERS
             and (*key[:4], "plain", n) in cells
@@ -351,16 +372,14 @@ def main() -> None:
                 if args.only is None or setting[0] in args.only:
                     run_seed(setting, seed, args, cells)
         print(f"seed {seed} done", flush=True)
-    done = {key: values[0] for key, values in cells.items()}
-    names = [name for name in SCHEMES if name != "plain" and any(key[4] == name for key in done)]
-    header = ["steps", "part", "table", "m", "targets", "seeds", "plain", *names]
+    header = ["steps", "part", "table", "m", "targets", "seeds", "plain", *columns(cells)]
     settings = {
         "seeds": args.seeds,
         "training rows": f"up to {TRAIN_ROWS}",
         "CPU time of the defaults relative to plain, classes": relative_time(cells, args.steps),
     }
-    figure = picture(done, args.seeds)
-    save("batches", args.out, header, summary(done, args), settings, figure)
+    figure = picture(cells, args.seeds)
+    save("batches", args.out, header, summary(cells, args), settings, figure)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ of E as far as the technique's own loss pulls on the drawn rows about equally. T
 min(1, max(0, 1/2 - z / s)), has the same derivative with a box in place of the bell: rows near the
 decision boundary count, and neither rows that are safe nor rows that are hopeless.
 
+E counts every row alike, and may give up a rare class. The balanced error divides the errors of a
+class by the class's share of the rows; dividing by the square root of the share stands half way,
+and that is what makes rows important here.
+
 **Bounded** is the same thought for numbers: r^2 exp(-(r / c)^2) of the residual r, with c taken
 from the median residual. It grows like the squared error where residuals are usual, and forgets
 rows whose target nothing explains.
@@ -102,6 +106,22 @@ def margins(outputs: Any, targets: Any, codes: Any, kind: str) -> Any:
 def margin_losses(z: Any, width: float = MARGIN_WIDTH) -> Any:
     """Slope of the smoothed 0-1 error at margins z (k,), up to a factor."""
     return torch.exp(-(z / width).square())
+
+
+def class_factors(weight: Any, codes: Any) -> Any:
+    """Factors of rows (n,) by class: one over the square root of the class's share of the weight.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (n,), positive
+    codes : int64 Tensor of shape (n,)
+
+    Returns
+    -------
+    Tensor of shape (n,)
+    """
+    held = weight.new_zeros(int(codes.max()) + 1).index_add_(0, codes, weight)
+    return (weight.sum() / held[codes]).sqrt()
 
 
 def bounded_losses(squares: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import _torch as torch
-from ..batches.losses import bounded_losses
+from ..batches.losses import bounded_losses, class_factors
 from ..batches.one_hot import OneHot, targets_at
 from ..batches.sampler import BatchSampler, balanced_weight
 from ..batches.stored_rows import StoredRows
@@ -414,12 +414,16 @@ class _Runner:
 
     def _losses(self, data: TrainingSet) -> Callable[[Any, float, Any], Any]:
         """Make the function: outputs, temperature, index of rows -> what makes them important."""
+        plan, generator = self.settings.batches, self.context.generator
+        sampling, factors = plan.sampling, None
+        if plan.loss == "margin" and data.codes is not None:
+            factors = class_factors(data.weight, data.codes)
 
         def losses(outputs: Any, temperature: float, index: Any) -> Any:
             codes = None if data.codes is None else data.codes[index]
-            return self.losses(outputs, temperature, data.targets[index], codes)
+            found = self.losses(outputs, temperature, data.targets[index], codes)
+            return found if factors is None else found * factors[index]
 
-        sampling, generator = self.settings.batches.sampling, self.context.generator
         if sampling == "representative":
             scores = representative_scores(data, np.random.RandomState(self._seed()))
             return lambda outputs, temperature, index: scores[index]

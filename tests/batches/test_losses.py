@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from skdistill.batches.losses import (
     MARGIN_WIDTH,
     bounded_losses,
+    class_factors,
     margin_losses,
     margins,
     row_losses,
@@ -133,3 +134,18 @@ def test_bounded_losses_of_an_exact_fit_are_the_squares():
 def test_margin_losses_are_even():
     z = torch.linspace(-2, 2, 9, dtype=torch.float64)
     torch.testing.assert_close(margin_losses(z), margin_losses(-z))
+
+
+def test_factors_stand_half_way_to_equal_classes():
+    """Where all losses are equal, classes are drawn by the square root of their shares."""
+    rng = np.random.default_rng(0)
+    codes = torch.from_numpy(rng.permutation(np.repeat([0, 2, 3], [900, 90, 10])))  # 1 has no rows
+    weight = torch.from_numpy(rng.uniform(0.5, 2, 1000))
+    factors = class_factors(weight, codes)
+    for code in (0, 2, 3):
+        share = float(weight[codes == code].sum() / weight.sum())
+        assert factors[codes == code].unique().tolist() == pytest.approx([share**-0.5])
+    shares = importance_shares(factors, weight)
+    held = torch.zeros(4, dtype=torch.float64).index_add_(0, codes, shares)
+    of_class = torch.zeros(4, dtype=torch.float64).index_add_(0, codes, weight).sqrt()
+    torch.testing.assert_close(held, of_class / of_class.sum())
