@@ -124,7 +124,8 @@ default="auto"
     batch_loss : {"auto", "margin", "cross_entropy", "squared_error", "bounded"} or callable, \
 default="auto"
         What makes a row important. "margin" is largest on the decision boundary and small for rows
-        that are safe or hopeless, such as those with wrong labels. "cross_entropy" and
+        that are safe or hopeless, such as those with wrong labels; it is divided by the square root
+        of the share of the row's class, so that rare classes count for more. "cross_entropy" and
         "squared_error" are largest where the predictor is most wrong; "bounded" is the squared
         error that forgets outliers. "auto" is left to the technique, which has a loss of its own
         for classes only: "margin". With ``batch_sampling="importance"`` it is "bounded" for
