@@ -11,8 +11,10 @@ the class means), and k-means on a sensitivity coreset. Seconds are those of a f
 seconds without an accelerator, wall seconds with one.
 
 With `--cells` every score is appended to a file, and a run that was broken off goes on from there.
-`--size cpu` needs minutes a problem; `--size gpu` has published widths and steps, and wants an
-accelerator: python benchmarks/techniques.py --size gpu --cells techniques_gpu.jsonl
+`--size cpu` needs minutes a problem. `--size defaults` compares the distiller's defaults with
+uniform starts and batches, on sets of which a batch holds a small part. `--size gpu` has published
+widths and steps, and wants an accelerator:
+    python benchmarks/techniques.py --size gpu --cells techniques_gpu.jsonl
 Published steps take hours a run: `--steps 500` makes at most so many, with fewer experts, and
 `--minutes 9` begins no other run after that time. `--plain` leaves out the comparison of starts and
 batches. A run of some techniques is a record of its own, with their names. Experts are kept in
@@ -52,6 +54,8 @@ BATCHES = {
     "margin": {"batch_loss": "margin"},
 }
 COMBINATIONS = [(start, batches) for start in STARTS for batches in BATCHES]
+PLAINLY, DEFAULTS = COMBINATIONS[0], ("auto", "defaults")
+BATCHES["defaults"] = {}
 PLAIN = {  # rows of no technique
     "uniform": "random rows",
     "kmeans": "k-means",
@@ -190,6 +194,19 @@ PROBLEMS: dict[str, dict[tuple[str, int], Setting]] = {
         ),
         ("digits", 10): Setting(experts=EXPERTS),
     },
+    "defaults": {
+        (data, m): Setting(
+            steps={**dict.fromkeys(SHORT, 100), "KIP": 600},
+            batch=12,
+            n_train=4000,
+            n_test=2000,
+            n_networks=2,
+            refresh=50,
+            experts=FEW_EXPERTS,
+        )
+        for data in ("mnist", "cifar10")
+        for m in (1, 3)
+    },
     "gpu": {
         (data, m): published(*sizes)
         for data in ("mnist", "cifar10")
@@ -304,6 +321,11 @@ def split(found: list[np.ndarray], s: Setting, seed: int, part: str) -> list[np.
     return [X, y, X_test[: s.n_test], y_test[: s.n_test]]
 
 
+def compared_with(size: str) -> list[tuple[str, str]]:
+    """List the starts and batches besides uniform ones."""
+    return [DEFAULTS] if size == "defaults" else COMBINATIONS[1:]
+
+
 # Runs ---------------------------------------------------------------------------------------------
 
 
@@ -366,9 +388,9 @@ def run(problems: dict[tuple[str, int], Setting], args, cells: Cells) -> None:
     A run that is broken off has all techniques, at least as they were published.
     """
     rounds = [[(NONE, start, "none") for start in PLAIN]]
-    rounds += [[(t, *COMBINATIONS[0]) for t in args.techniques]]
+    rounds += [[(t, *PLAINLY) for t in args.techniques]]
     if not args.plain:
-        rounds += [[(t, *c) for t in args.techniques for c in COMBINATIONS[1:]]]
+        rounds += [[(t, *c) for t in args.techniques for c in compared_with(args.size)]]
     found, began = {}, time.perf_counter()
     for wanted, problem, seed in product(rounds, problems, range(args.seeds)):
         data, m = problem
@@ -405,7 +427,7 @@ def cell(values: np.ndarray | None, against: np.ndarray | None) -> str:
     return f"{mean:.1f} ± {error:.1f}{mark}"
 
 
-def summary(done: dict, problems, seeds: int) -> list[list]:
+def summary(done: dict, problems, seeds: int, others: list[tuple[str, str]]) -> list[list]:
     """Rows of the table.
 
     Uniform batches from the other start are compared with those from uniform rows, other batches
@@ -418,7 +440,7 @@ def summary(done: dict, problems, seeds: int) -> list[list]:
         return None if None in found else np.array([pair[which] for pair in found])
 
     rows: list[list] = []
-    empty = [""] * (len(COMBINATIONS) - 1)
+    empty = [""] * len(others)
     for data, m in problems:
         group = f"{data}, {m} a class"
         random = column(data, m, NONE, "uniform", "none")
@@ -434,21 +456,20 @@ def summary(done: dict, problems, seeds: int) -> list[list]:
             first = column(data, m, technique, "uniform", "uniform")
             if first is None:
                 continue
-            row = [group, technique]
-            for start, batches in COMBINATIONS:
+            row = [group, technique, cell(first, None)]
+            for start, batches in others:
                 here = column(data, m, technique, start, batches)
                 base = first
-                if batches != "uniform":
+                if batches not in ("uniform", "defaults"):
                     base = column(data, m, technique, start, "uniform")
-                compares = (start, batches) != COMBINATIONS[0]
-                known = compares and here is not None and base is not None
+                known = here is not None and base is not None
                 row.append(cell(here, base if known else None))
                 if known and OWN not in technique:
                     gains.setdefault((start, batches), []).append(100 * (here - base).mean())
             seconds = column(data, m, technique, "uniform", "uniform", which=1).mean()
             gain = mean_and_error(100 * (first - random))
             rows.append([*row, gain, "" if OWN in technique else float(seconds)])
-        means = [mean_and_error(gains[c]) if c in gains else "" for c in COMBINATIONS[1:]]
+        means = [mean_and_error(gains[c]) if c in gains else "" for c in others]
         if gains:
             rows.append([group, "mean gain", "", *means, "", ""])
     return rows
@@ -491,9 +512,11 @@ def main() -> None:
     }
     if not args.summarise:
         run(problems, args, cells)
-    header = ["data", "technique", *(f"{s.replace('_', ' ')}: {b}" for s, b in COMBINATIONS)]
+    others = compared_with(args.size)
+    titles = [f"{s.replace('_', ' ')}: {b}" for s, b in [PLAINLY, *others] if s != "auto"]
+    header = ["data", "technique", *titles, *["defaults"] * (DEFAULTS in others)]
     header += ["over random rows", "s" if torch.cuda.is_available() else "CPU s"]
-    table = summary(cells, problems, args.seeds)
+    table = summary(cells, problems, args.seeds, others)
     filled = [i for i in range(len(header)) if any(row[i] != "" for row in table)]
     found = [p for p in problems if any(row[0] == f"{p[0]}, {p[1]} a class" for row in table)]
     settings: dict[str, Any] = {"size": args.size, "seeds": args.seeds, "part": args.part}
