@@ -186,6 +186,8 @@ default="auto"
         Hold out rows to choose the ridge and the step to stop at. Up to 2,000 rows are held out in
         five parts in turn, and all of them are used in the end. With fewer than 25 rows, nothing is
         held out, nor with a technique that keeps its last rows, as `DistributionMatching` does.
+        Without held-out rows the last rows are handed out, or those of the start, with a warning,
+        if more than half of what these knew of the training rows, beyond chance, was lost.
 
     validation_fraction : float in (0, 1), default=0.1
         Share that is held out of more rows than that, at most 2,000.

@@ -16,6 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
 from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -28,7 +29,8 @@ from skdistill import (
 )
 from skdistill.learning import course
 from skdistill.learning.trainer import train
-from skdistill.objectives import AnalyticRidge, KernelRidge
+from skdistill.networks import MLP
+from skdistill.objectives import AnalyticRidge, FeatureRegression, KernelRidge
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +247,28 @@ def test_a_huge_rate_ends_finite_with_a_warning(digits):
         distiller = quick(learning_rate=1e4, max_iter=60).fit(X[:400], y[:400])
     assert np.isfinite(distiller.distilled_.X).all()
     assert np.isfinite(distiller.make_predictor().predict(X_test)).all()
+
+
+@pytest.mark.parametrize(
+    "objective", ["kernel_ridge", "nearest_neighbors", FeatureRegression(MLP(16), n_networks=2)]
+)
+def test_without_held_out_rows_a_huge_rate_hands_out_the_start(digits, objective):
+    X, _, y, _ = (part[:400] for part in digits)
+    options = {"objective": objective, "early_stopping": False, "max_iter": 20}
+    with pytest.warns(ConvergenceWarning, match="the start is kept"):
+        spoilt = quick(learning_rate=1000.0, **options).fit(X, y)
+    start = quick(**{**options, "max_iter": 0}).fit(X, y)
+    assert_allclose(spoilt.distilled_.X, start.distilled_.X)
+    found = spoilt.make_predictor().predict(X).argmax(1)
+    assert (found == start.make_predictor().predict(X).argmax(1)).mean() > 0.99
+    quick(**options).fit(X, y)  # without a warning
+
+
+def test_without_held_out_rows_a_huge_rate_is_seen_for_numbers(diabetes):
+    X, _, y, _ = diabetes
+    with pytest.warns(ConvergenceWarning, match="the start is kept"):
+        spoilt = quick(learning_rate=1000.0, early_stopping=False).fit(X, y)
+    assert r2_score(y, spoilt.make_predictor().predict(X)) > 0.3
 
 
 def test_an_interruption_keeps_the_best_set(digits):

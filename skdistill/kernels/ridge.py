@@ -56,13 +56,13 @@ def fit_weighted_ridge(
     values = np.maximum(values, 0.0)
     scaled = root * (Y - intercept)
     projected = vectors.T @ scaled
+    squares = vectors**2
     alphas = RELATIVE_ALPHAS * (values[-1] or 1.0)
     errors = []
     for alpha in alphas:
         shrink = alpha / (values + alpha)
         residual = vectors @ (shrink[:, None] * projected)
-        one_minus_leverage = vectors**2 @ shrink
-        errors.append(((residual / one_minus_leverage[:, None]) ** 2).sum())
+        errors.append(((residual / (squares @ shrink)[:, None]) ** 2).sum())
     alpha = alphas[int(np.argmin(errors))]
     dual_coef = root * (vectors @ (projected / (values + alpha)[:, None]))
     return RidgeFit(dual_coef, intercept, float(alpha * weight.mean()))

@@ -42,6 +42,7 @@ from .row_scores import TEMPERATURE, held_out_outputs, representative_scores
 from .starts import Start
 from .trainer import Trainer, TrainingResult, finish, train
 from .unit_rows import WIDE, are_unit_rows, mirrored_start
+from .watch import Watch
 
 FEW_STEPS = 1200  # for classes: each part is trained on, and more steps gain little there
 UNIT_ROWS = 1000  # rows that tell whether all have length 1
@@ -135,6 +136,9 @@ def learn(
         data, coordinates, context, settings, make_objective, make_starts, losses, renew
     )
     objective, result = runner.run(splits)
+    if result.status == "collapsed":
+        _return_to_start(objective, result, data, settings.options.max_iter)
+        result.status = "collapsed"
     # What is handed out is what the last solve sees: rounded rows, at their own coordinates.
     handed = _hand_out(objective, result.support, coordinates, dtype, problem.device)
     if handed is None:  # beyond the numbers of the type, though what was learnt is finite
@@ -325,8 +329,7 @@ class _Runner:
             return trainer.objective, result
         trainer = self._trainer(self.data, None)
         if not splits or not trainer.stages():
-            self._prepare([trainer])
-            return trainer.objective, train(trainer)
+            return trainer.objective, self._train_unseen(trainer)
         parts = [
             self._trainer(
                 self.data.subset(index),
@@ -345,6 +348,20 @@ class _Runner:
         result.n_iter = max(part.result.n_iter for part in [trainer, *parts])
         result.loss_curve = result.loss_curve or parts[0].finished().loss_curve
         return trainer.objective, result
+
+    def _train_unseen(self, trainer: Trainer) -> TrainingResult:
+        """Train without held-out rows; the rows trained on tell whether all was lost."""
+        objective, kind = trainer.objective, self.context.kind
+        predicts = type(objective).predictor is not Objective.predictor
+        if objective.keeps_best and predicts and self.data.targets is not None:
+            trainer.watch = Watch(self.data, kind, self.context.generator)
+        self._prepare([trainer])
+        result = train(trainer)
+        watch = trainer.watch
+        told = result.status in ("interrupted", "out_of_memory")
+        if watch is not None and not told and watch.collapsed(objective, result.support):
+            result.status = "collapsed"
+        return result
 
     def _prepare(self, trainers: list[Trainer]) -> None:
         """Say how many stages there are at most; let the trainers share the checkpoint, if any."""

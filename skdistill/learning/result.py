@@ -50,7 +50,7 @@ def complaints(
             f"learning_rate than {learning_rate!r}."
         )
         found.append((message, ConvergenceWarning))
-    elif _only_fell(scores):
+    elif result.status == "collapsed" or _only_fell(scores):
         message = (
             "Training lost more than half of the start's score, and the start is kept. Use "
             f"more steps than the {result.n_iter} made, or a smaller learning_rate than "

@@ -25,6 +25,7 @@ from ..optimizers import cosine, make_optimizer
 from ..support import Support
 from .checkpoint import Checkpoint
 from .progress import Look
+from .watch import Watch
 
 BROKEN = ("diverged", "out_of_memory")  # training went no further; the best rows are kept
 LEAST_BATCH = 16  # rows that memory must be enough for
@@ -224,6 +225,8 @@ class Trainer:
         Whether the support of every look at held-out rows is kept, for `return_to`.
     renew : callable or None
         Exchanges some rows of `data` for others of the same stream.
+    watch : Watch or None
+        Takes the score of the start.
     """
 
     def __init__(
@@ -239,8 +242,9 @@ class Trainer:
         together: Callable[[Any], Any] | None = None,
         keep_all: bool = False,
         renew: Callable[[], None] | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        self.renew = renew
+        self.renew, self.watch = renew, watch
         self.objective, self.data, self.held_out = objective, data, held_out
         self._batches, self._options = batches, options
         self._feed = Feed(data, batches, losses, together)
@@ -329,6 +333,8 @@ class Trainer:
         objective, result = self.objective, self.result
         self._number, self._batchless = number, stage.batch_size is None
         support = objective.begin(stage, result.support, self._sample())
+        if self.watch is not None and number == 0:
+            self.watch.start(objective, support)
         result.support, self._live, self._best = support.clone(), support, None
         rates = objective.rates(stage, support)
         names = list(rates)
