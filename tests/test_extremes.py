@@ -110,6 +110,15 @@ def test_a_kernel_of_zeros(loss):
     assert np.isfinite(coreset.make_predictor().predict(X)).all()
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_rows_of_zeros_with_unequal_weights(kernel):
+    zeros, y = np.zeros((4, 1)), np.array(["a", "b", "b", "b"])
+    coreset = SensitivityCoreset(2, kernel=kernel, loss="kernel_ridge", coef0=0, random_state=0)
+    small = coreset.fit_distill(zeros, y)
+    assert sorted(small.sample_weight) == pytest.approx([1, 3])
+    assert np.isfinite(coreset.make_predictor().predict(zeros)).all()
+
+
 def test_a_matrix_without_a_diagonal_ends():
     for A in (np.zeros((2, 2)), np.array([[0.0, 1.0], [1.0, 0.0]]), -np.eye(2)):
         with (

@@ -136,12 +136,11 @@ def learn(
         data, coordinates, context, settings, make_objective, make_starts, losses, renew
     )
     objective, result = runner.run(splits)
-    if result.status == "collapsed":
-        _return_to_start(objective, result, data, settings.options.max_iter)
-        result.status = "collapsed"
     # What is handed out is what the last solve sees: rounded rows, at their own coordinates.
     handed = _hand_out(objective, result.support, coordinates, dtype, problem.device)
-    if handed is None:  # beyond the numbers of the type, though what was learnt is finite
+    if handed is None or result.status == "collapsed":
+        # Beyond the numbers of the type, though what was learnt is finite; or of no use.
+        result.status = "diverged" if handed is None else "collapsed"
         _return_to_start(objective, result, data, settings.options.max_iter)
         handed = _hand_out(objective, result.support, coordinates, dtype, problem.device)
         if handed is None:
@@ -492,7 +491,7 @@ def _return_to_start(
 ) -> None:
     """Forget what was learnt; the rows of the start are real ones, or means of such."""
     assert result.start is not None  # every trainer has one
-    result.support, result.best, result.status = result.start.clone(), None, "diverged"
+    result.support, result.best = result.start.clone(), None
     stages = objective.stages(max_iter)
     if stages:
         everything = torch.arange(len(data), device=data.rows.device)

@@ -165,7 +165,8 @@ def exact_scores(
     """Exact ridge leverage scores and shares of the optimal loss, by Cholesky in float64.
 
     With C = K + alpha W^-1 and dual coefficients A = C^-1 Y: tau_i = 1 - (alpha / w_i) C^-1_ii, the
-    residual f*(x_i) - y_i is -(alpha / w_i) A_i and L* = alpha sum(Y * A).
+    residual f*(x_i) - y_i is -(alpha / w_i) A_i and L* = alpha sum(Y * A). Its share of the loss,
+    w_i |f*(x_i) - y_i|^2 / L*, is (alpha / w_i) A_i^2 / sum(Y * A).
 
     Parameters
     ----------
@@ -181,14 +182,18 @@ def exact_scores(
     C = K.copy()
     ridge = alpha / weight
     C[np.diag_indices_from(C)] += ridge
+    # In units of its own size, a power of two: the inverse of a kernel near 0 would overflow.
+    unit = 1 / np.ldexp(1.0, int(np.frexp(C.diagonal().max())[1]) - 1)
+    C *= unit
+    ridge *= unit
     factor = cholesky_with_jitter(C)
     inverse_factor = scipy.linalg.solve_triangular(factor, np.eye(len(C)), lower=True)
     leverage = np.clip(1 - ridge * np.einsum("ij,ij->j", inverse_factor, inverse_factor), 0, 1)
     A = inverse_factor.T @ (inverse_factor @ Y)
-    optimum = alpha * float((Y * A).sum())
+    optimum = float((Y * A).sum())
     if not optimum > 0:
         return leverage, np.zeros(len(C))
-    return leverage, alpha * ridge * (A**2).sum(1) / optimum
+    return leverage, ridge * (A**2).sum(1) / optimum
 
 
 def landmark_scores(
