@@ -89,6 +89,7 @@ def test_through_pipelines_and_a_search(troubles, task):
     model = LogisticRegression(max_iter=300) if task == "classes" else Ridge()
     meta = DistilledClassifier if task == "classes" else DistilledRegressor
     coreset = SensitivityCoreset(60, preprocessor="auto", random_state=0)
+    learnt = DatasetDistiller(12, preprocessor="auto", max_iter=30, random_state=0)
     encoded = make_pipeline(TableEncoder(), model)
     floor = 0.5
     with warnings.catch_warnings():
@@ -98,13 +99,13 @@ def test_through_pipelines_and_a_search(troubles, task):
             make_pipeline(coreset, model),  # as features
             meta(encoded, coreset),
             meta(distiller=coreset),
-            meta(distiller=DatasetDistiller(12, preprocessor="auto", max_iter=30, random_state=0)),
+            meta(distiller=learnt),
         ):
             assert chosen.fit(X, y).score(X_test, y_test) > floor, chosen
         search = GridSearchCV(
             make_pipeline(meta(encoded, coreset)),
             {f"{meta.__name__.lower()}__distiller__n_samples": [30, 60]},
-            cv=3,
+            cv=2,
             error_score="raise",
         )
         assert search.fit(X, y).best_score_ > floor

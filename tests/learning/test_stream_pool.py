@@ -32,7 +32,7 @@ def chunks(X, y, size=300):
 
 def test_iterable_of_chunks():
     X, y = problem()
-    model = DistilledClassifier(distiller=DatasetDistiller(12, max_iter=60, random_state=0))
+    model = DistilledClassifier(distiller=DatasetDistiller(12, max_iter=20, random_state=0))
     model.fit(chunks(X, y))
     assert model.distilled_.sample_weight.sum() == pytest.approx(2000)
     assert model.score(X, y) > 0.9
@@ -43,7 +43,7 @@ def test_chunk_by_chunk():
     late = y.copy()
     late[-200:] = 7
     X[-200:] += 8
-    distiller = DatasetDistiller(16, max_iter=60, random_state=0)
+    distiller = DatasetDistiller(16, max_iter=20, random_state=0)
     for part, labels in chunks(X, late, 600):
         distiller.partial_fit(part, labels)
     assert distiller.classes_.tolist() == [0, 1, 2, 7]
@@ -75,7 +75,7 @@ def mixed(n=2000):
 def test_mixed_tables_are_encoded_as_a_whole():
     frame, y = mixed()
     parts = ((frame[i : i + 300], y[i : i + 300]) for i in range(0, 2000, 300))
-    distiller = DatasetDistiller(20, max_iter=100, preprocessor="auto", random_state=0)
+    distiller = DatasetDistiller(20, max_iter=40, preprocessor="auto", random_state=0)
     assert DistilledClassifier(distiller=distiller).fit(parts).score(frame, y) > 0.9
     distiller.partial_fit(frame[:1000], y[:1000]).partial_fit(frame[1000:], y[1000:])
     assert distiller.distilled_.sample_weight.sum() == pytest.approx(2000)

@@ -12,6 +12,7 @@ from named import named
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from small_problems import F64, generator, linear_module, small_batch, small_context, small_start
 from torch import nn
 
@@ -236,7 +237,7 @@ def quick(n_samples=20, network=None, augment="auto", **options):
 def test_loss_falls_on_digits(digits, shape):
     X, X_test, y, y_test = digits
     network = MLP(64) if shape is None else ConvNet(16)
-    distiller = quick(network=network, image_shape=shape, max_iter=80, init="uniform")
+    distiller = quick(network=network, image_shape=shape, max_iter=40, init="uniform")
     model = DistilledClassifier(distiller=distiller).fit(X, y)
     curve = model.distiller_.loss_curve_
     assert np.mean(curve[-15:]) < 0.7 * np.mean(curve[:15])
@@ -302,7 +303,7 @@ def test_one_class_without_a_target(digits):
 def test_its_own_parameters_can_be_searched(digits):
     X, _, y, _ = digits
     grid = GridSearchCV(
-        DistilledClassifier(distiller=quick(max_iter=3)),
+        DistilledClassifier(KNeighborsClassifier(1), quick(max_iter=3), use_weights=False),
         {
             "distiller__objective__network__width": [4],
             "distiller__objective__augment": ["crop", None],

@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from small_problems import F64, generator, small_batch, small_context, small_start
 from torch import nn
 
@@ -452,7 +453,9 @@ def test_what_is_trained_in_the_end(digits):
 def test_its_own_parameters_can_be_searched(digits):
     X, _, y, _ = digits
     grid = GridSearchCV(
-        DistilledClassifier(distiller=quick(max_iter=0, augment=None)),
+        DistilledClassifier(
+            KNeighborsClassifier(1), quick(max_iter=0, augment=None), use_weights=False
+        ),
         {"distiller__objective__network__width": [4], "distiller__objective__factor": [1, 8]},
         cv=2,
     ).fit(X[:300], y[:300])

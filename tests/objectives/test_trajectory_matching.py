@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from small_problems import F64, generator, small_context, small_start
 from torch import nn
 
@@ -880,7 +881,9 @@ def test_its_own_parameters_can_be_searched(digits):
     X, _, y, _ = digits
     grid = GridSearchCV(
         DistilledClassifier(
-            distiller=quick(objective=technique(augment=None), max_iter=2, batch_size=100)
+            KNeighborsClassifier(1),
+            quick(objective=technique(augment=None), max_iter=2, batch_size=100),
+            use_weights=False,
         ),
         {
             "distiller__objective__network__width": [8, 16],
