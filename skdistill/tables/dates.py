@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from itertools import product
 from typing import Any
 
@@ -46,7 +47,8 @@ def date_parser(texts: list[str]) -> Any:
         parser.fit_transform(pd.Series(texts, name="date"))
     except skrub.core.RejectColumn:
         parsers = map(_Parser, FORMATS)
-        fitting = (p for p in parsers if p.reads(sample) and p.reads(texts))
+        likely = (p for p in parsers if p.reads_one(sample[0]))
+        fitting = (p for p in likely if p.reads(sample) and p.reads(texts))
         return next(fitting, None)
     return parser
 
@@ -61,6 +63,14 @@ class _Parser:
         import pandas as pd
 
         return pd.to_datetime(texts.str.strip(), format=self.form, errors="coerce")
+
+    def reads_one(self, text: str) -> bool:
+        """Tell in microseconds what `reads` takes milliseconds for, since there are many forms."""
+        try:
+            datetime.strptime(text.strip(), self.form)
+        except ValueError:
+            return False
+        return True
 
     def reads(self, texts: list[str]) -> bool:
         import pandas as pd
