@@ -22,11 +22,11 @@ IMAGE = (1, 8, 8)
 
 NETWORKS = {"mlp": MLP(32), "convnet": ConvNet(16), "plain": ConvNet(16, norm="none")}
 TECHNIQUES = {
-    "DM": DistributionMatching(ConvNet(16)),
-    "GM": GradientMatching(ConvNet(16), outer_loop=5, inner_loop=5),
-    "IDC": GradientMatching(ConvNet(16), distance="mse", train_on="real"),
+    "DM": DistributionMatching(ConvNet(8)),
+    "GM": GradientMatching(ConvNet(8), outer_loop=5, inner_loop=5),
+    "IDC": GradientMatching(ConvNet(8), distance="mse", train_on="real"),
     "MTT": TrajectoryMatching(
-        ConvNet(16), n_experts=2, syn_steps=5, lr_teacher=0.03, lr_init=0.03, max_start_epoch=3
+        ConvNet(8), n_experts=2, syn_steps=5, lr_teacher=0.03, lr_init=0.03, max_start_epoch=3
     ),
 }
 
@@ -88,12 +88,12 @@ def test_rows_learnt_in_mixed_precision_are_as_good(name, digits, monkeypatch):
             objective=TECHNIQUES[name],
             image_shape=IMAGE,
             init="uniform",
-            max_iter=30,
+            max_iter=20,
             batch_size=200,
             random_state=0,
         ).fit(X[:600], y[:600])
         found = evaluate(
-            distiller, X_test, y_test, network=ConvNet(16), n_networks=2, random_state=0
+            distiller, X_test, y_test, network=ConvNet(8), n_networks=2, random_state=0
         )
         return distiller.loss_curve_, found.mean()
 
