@@ -243,7 +243,10 @@ from pathlib import Path
 import numpy as np, torch, sklearn.linear_model
 from skdistill import SensitivityCoreset
 from skdistill.cli import main
+from skdistill._input.rows import Rows, Units
 from skdistill.cli.stream import _Parts
+from skdistill.sensitivity.kmeans import assign
+from skdistill.tables import TableEncoder
 SensitivityCoreset(5, random_state=0).fit(np.random.default_rng(0).normal(size=(100, 3)))
 path = Path(sys.argv[1])
 began, clock = time.process_time(), time.perf_counter()
@@ -254,10 +257,26 @@ peak = int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) 
 print(json.dumps([cpu, wall, peak]))
 """
 PASS = "for frame in _Parts(path, path.suffix, 'auto').frames(quiet=True): pass"
+PASS_AND_ASSIGN = f"""
+encoder = TableEncoder()
+for frame in _Parts(path, path.suffix, "auto").frames(quiet=True):
+    X = frame.drop(columns="target")
+    if not hasattr(encoder, "n_features_in_"):
+        encoder.fit(X)
+        centres = np.asarray(encoder.transform(X[:{N_CENTRES}]), float)
+    Z = np.asarray(encoder.transform(X), np.float32)
+    rows = Rows(Z, np.arange(len(Z)), np.ones(len(Z)), None, None)
+    assign(rows, centres, Units(np.zeros(Z.shape[1])), torch.device("cpu"))
+"""
 REDUCE = """
 out = str(path.with_name("small" + path.suffix))
 main([str(path), "--target", "target", "-n", "1000", "-o", out, "--stream"])
 """
+FILE_WORK = {
+    "reading alone": PASS,
+    f"read, encoded, and nearest of {N_CENTRES} rows": PASS_AND_ASSIGN,
+    "reduced to 1,000 rows": REDUCE,
+}
 
 
 def write_table(folder: Path, n: int) -> list[Path]:
@@ -289,7 +308,7 @@ def files(args) -> list[list]:
     rows = []
     with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
         for path in write_table(Path(folder), args.n_files):
-            for name, work in {"reading alone": PASS, "reduced to 1,000 rows": REDUCE}.items():
+            for name, work in FILE_WORK.items():
                 found = []
                 for _ in range(args.seeds):
                     command = [sys.executable, "-c", START.format(work=work), str(path)]
