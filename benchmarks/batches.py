@@ -293,7 +293,7 @@ def summary(cells: Cells, args) -> list[list]:
                 for title, (name, place) in shown.items():
                     found = gains(cells, setting, name, n, args.seeds, place)
                     row.append(told(found))
-                    if len(found) > 1 and part == "held out":
+                    if len(found) and part == "held out":
                         for group in ("", done_to):
                             held.setdefault(group, {}).setdefault(title, []).append(found)
                 rows.append(row)
