@@ -182,8 +182,9 @@ def exact_scores(
     C = K.copy()
     ridge = alpha / weight
     C[np.diag_indices_from(C)] += ridge
-    # In units of its own size, a power of two: the inverse of a kernel near 0 would overflow.
-    unit = 1 / np.ldexp(1.0, int(np.frexp(C.diagonal().max())[1]) - 1)
+    # In units of its own size, a power of two: the inverse of a kernel near 0 would overflow. The
+    # reciprocal of the least numbers is none.
+    unit = np.ldexp(1.0, min(1000, 1 - int(np.frexp(C.diagonal().max())[1])))
     C *= unit
     ridge *= unit
     factor = cholesky_with_jitter(C)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from skdistill import DatasetDistiller
 
@@ -38,6 +39,7 @@ def accuracy(seed, **options):
     return np.mean(distiller.classes_[outputs.argmax(1)] == y_test)
 
 
+@pytest.mark.filterwarnings("ignore:Training lost:sklearn.exceptions.ConvergenceWarning")
 def test_the_margin_gains_where_the_cross_entropy_loses():
     """Paired over six seeds: about 13 points apart, with a standard error of 4."""
     found = {

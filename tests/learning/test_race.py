@@ -76,6 +76,7 @@ def test_nothing_to_compare():
     assert best(linear[::-1], "linear") is linear[1]
 
 
+@pytest.mark.filterwarnings("ignore:Training lost:sklearn.exceptions.ConvergenceWarning")
 def test_the_start_of_the_default_scores_better():
     """Ten seeds of five steps: the best of some starts is better than one, on average."""
     rng = np.random.default_rng(0)
