@@ -179,31 +179,23 @@ FEW_EXPERTS = {
     "max_start_epoch": 3,
     "expert_epochs": 1,
 }
+BRIEF = Setting(
+    steps={**dict.fromkeys(SHORT, 100), "KIP": 600},
+    batch=12,
+    n_train=2000,
+    n_test=1000,
+    n_networks=2,
+    refresh=50,
+    experts=FEW_EXPERTS,
+)
 PROBLEMS: dict[str, dict[tuple[str, int], Setting]] = {
     "cpu": {
         ("digits", 1): Setting(experts=EXPERTS),
-        ("mnist", 1): Setting(
-            steps={**dict.fromkeys(SHORT, 100), "KIP": 600},
-            rates={**RATES, "MTT": 0.5},
-            batch=12,
-            n_train=2000,
-            n_test=1000,
-            n_networks=2,
-            refresh=50,
-            experts=FEW_EXPERTS,
-        ),
+        ("mnist", 1): replace(BRIEF, rates={**RATES, "MTT": 0.5}),
         ("digits", 10): Setting(experts=EXPERTS),
     },
     "defaults": {
-        (data, m): Setting(
-            steps={**dict.fromkeys(SHORT, 100), "KIP": 600},
-            batch=12,
-            n_train=4000,
-            n_test=2000,
-            n_networks=2,
-            refresh=50,
-            experts=FEW_EXPERTS,
-        )
+        (data, m): replace(BRIEF, n_train=4000, n_test=2000)
         for data in ("mnist", "cifar10")
         for m in (1, 3)
     },

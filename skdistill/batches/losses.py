@@ -108,22 +108,6 @@ def margin_losses(z: Any, width: float = MARGIN_WIDTH) -> Any:
     return torch.exp(-(z / width).square())
 
 
-def class_factors(weight: Any, codes: Any) -> Any:
-    """Factors of rows (n,) by class: one over the square root of the class's share of the weight.
-
-    Parameters
-    ----------
-    weight : Tensor of shape (n,), positive
-    codes : int64 Tensor of shape (n,)
-
-    Returns
-    -------
-    Tensor of shape (n,)
-    """
-    held = weight.new_zeros(int(codes.max()) + 1).index_add_(0, codes, weight)
-    return (weight.sum() / held[codes]).sqrt()
-
-
 def bounded_losses(squares: Any) -> Any:
     """Squared residuals (k,), forgotten where they are far beyond the usual ones."""
     usual = USUAL**2 * squares.median()

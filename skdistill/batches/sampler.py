@@ -84,6 +84,23 @@ def balanced_weight(weight: Any, groups: Any) -> Any:
     return weight * (weight.sum() / (held > 0).sum()) / held[groups]
 
 
+def class_factors(weight: Any, groups: Any) -> Any:
+    """Factors of rows (n,) that stand half way to `balanced_weight`.
+
+    In proportion to one over the square root of the group's share of the weight.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (n,), positive
+    groups : int64 Tensor of shape (n,)
+
+    Returns
+    -------
+    Tensor of shape (n,)
+    """
+    return (balanced_weight(weight, groups) / weight).sqrt()
+
+
 def stratified_draw(cumulative: Any, count: int, generator: Any) -> Any:
     """Index (count,) of rows drawn with the shares whose cumulative sums are given.
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from .. import _torch as torch
-from ..batches.losses import bounded_losses, class_factors
+from ..batches.losses import bounded_losses
 from ..batches.one_hot import OneHot, targets_at
-from ..batches.sampler import BatchSampler, balanced_weight
+from ..batches.sampler import BatchSampler, balanced_weight, class_factors
 from ..batches.stored_rows import StoredRows
 from ..batches.training_set import Sample, TrainingSet
 from ..kernels.functions import Kernel

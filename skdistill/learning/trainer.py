@@ -225,8 +225,6 @@ class Trainer:
         Whether the support of every look at held-out rows is kept, for `return_to`.
     renew : callable or None
         Exchanges some rows of `data` for others of the same stream.
-    watch : Watch or None
-        Takes the score of the start.
     """
 
     def __init__(
@@ -242,9 +240,9 @@ class Trainer:
         together: Callable[[Any], Any] | None = None,
         keep_all: bool = False,
         renew: Callable[[], None] | None = None,
-        watch: Watch | None = None,
     ) -> None:
-        self.renew, self.watch = renew, watch
+        self.renew = renew
+        self.watch: Watch | None = None  # takes the score of the start
         self.objective, self.data, self.held_out = objective, data, held_out
         self._batches, self._options = batches, options
         self._feed = Feed(data, batches, losses, together)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from skdistill import DatasetDistiller
+from skdistill.batches.losses import margin_losses, margins
 
 
 def plain_margin(targets, outputs):
     """Slope of the smoothed 0-1 error, in which every row counts alike."""
-    codes = targets.argmax(1)[:, None]
-    of_class = np.take_along_axis(outputs, codes, 1)[:, 0]
-    others = outputs.copy()
-    np.put_along_axis(others, codes, -np.inf, 1)
-    return np.exp(-(((of_class - others.max(1)) / 0.4) ** 2))
+    codes = torch.from_numpy(targets.argmax(1))
+    return margin_losses(margins(torch.from_numpy(outputs), None, codes, "classes")).numpy()
 
 
 WAYS = {
