@@ -174,6 +174,6 @@ def test_survives_kills_at_random_moments(tmp_path):
     told = json.loads(done.stdout.splitlines()[-1])
     assert told.keys() == kills.keys()
     for work, found in told.items():
-        assert found["killed"] == kills[work] and found["whole"] >= 1, work
+        assert found["killed"] >= kills[work] and found["whole"] >= 1, work
         assert found["resumed"] >= 2, work
         assert found["same"], work
