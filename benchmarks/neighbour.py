@@ -23,10 +23,11 @@ import torch
 from _report import mean_and_error, parser, save
 from joblib import parallel_config
 from sklearn.datasets import load_digits
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
-from skdistill import DatasetDistiller, DistilledClassifier, SensitivityCoreset
+from skdistill import AutoDistiller, DatasetDistiller, DistilledClassifier, SensitivityCoreset
 
 LEAST = 1.0  # second that a measurement takes alone at least
 FITS = {
@@ -36,6 +37,13 @@ FITS = {
     ),
     "DatasetDistiller(20, max_iter=30)": DatasetDistiller(
         20, max_iter=30, early_stopping=False, random_state=0
+    ),
+    "AutoDistiller(100, n_rounds=1) for boosting": AutoDistiller(
+        100,
+        n_rounds=1,
+        n_exchanges=0,
+        estimator=HistGradientBoostingClassifier(max_iter=5, random_state=0),
+        random_state=0,
     ),
 }
 SEARCH = GridSearchCV(

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -20,6 +20,7 @@ CPU_TILE_ELEMENTS = 2**19
 # An accelerator wants few, large launches instead.
 GPU_TILE_ELEMENTS = 2**26
 SMALL_WORK = 2**27  # multiplications that one core does in about 10 ms
+SMALL_TABLE = 2**18  # values that no model learns from faster on several cores
 DATA_SHARE = 0.5  # of a device's free memory that data may take for good; the rest is for the work
 
 
@@ -192,8 +193,30 @@ def threads_for(work: float, device: Any) -> Iterator[None]:
     if device.type != "cpu" or work > SMALL_WORK or torch.get_num_threads() == 1:
         yield
         return
-    # OpenMP, which shares out PyTorch's work, keeps the limit for each calling thread.
-    with _thread_pools().limit(limits=1, user_api="openmp"), one_blas_thread():
+    with _one_core(_thread_pools()):
+        yield
+
+
+class SmallFits:
+    """Contexts in which models that learn from few rows stay on one core.
+
+    Scikit-learn's boosting takes a hundred times as long for a thousand rows where two threads
+    share a core with another process. The libraries are those that are loaded now.
+    """
+
+    def __init__(self) -> None:
+        self._pools = ThreadpoolController()
+
+    def __call__(self, X: Any) -> AbstractContextManager[None]:
+        """Context for a fit on rows X (n, d), or for their predictions."""
+        n, d = X.shape
+        return _one_core(self._pools) if n * d <= SMALL_TABLE else nullcontext()
+
+
+@contextmanager
+def _one_core(pools: ThreadpoolController) -> Iterator[None]:
+    # OpenMP keeps the limit for each calling thread.
+    with pools.limit(limits=1, user_api="openmp"), one_blas_thread():
         yield
 
 

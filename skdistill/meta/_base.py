@@ -25,6 +25,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._device import SmallFits
 from .._docs import DocLinkMixin
 from .._input.fit_weights import fit_weighted
 from .._input.frames import (
@@ -273,9 +274,10 @@ class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, Base
         small, estimator = self.distilled_, clone(self.estimator)
         if self.weight_scale == "mean":
             small = small.normalized()
-        with task.part("train", estimator), noting_raw_columns(small.X):
+        X = small.X
+        with task.part("train", estimator), noting_raw_columns(X), SmallFits()(X):
             return fit_weighted(
-                estimator, small.X, small.y, small.sample_weight, self.use_weights, **fit_params
+                estimator, X, small.y, small.sample_weight, self.use_weights, **fit_params
             )
 
     def _induced_predictor(self) -> Any:

@@ -20,6 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from .._device import SmallFits
 from .._input.fit_weights import fit_weighted, weight_keyword
 from .part import Part, SmallSet
 
@@ -45,24 +46,28 @@ class Judge:
         self.seed = seed
         self.encoded = encoded
         self.takes_weights = weight_keyword(estimator) is not None
+        self.small_fits = SmallFits()
         self.weighs = _weighs(estimator.score if scoring is None else self.scorer)
 
     def fit(self, small: SmallSet, use_weights: bool) -> Any:
         """Train a clone on a small set, with weights of mean one if asked."""
         model = seeded(clone(self.estimator), self.seed)
         X = small.features if self.encoded else small.X
-        if use_weights and self.takes_weights:
-            return fit_weighted(model, X, small.y, small.weight / small.weight.mean(), True)
-        return model.fit(X, small.y)
+        with self.small_fits(X):
+            if use_weights and self.takes_weights:
+                return fit_weighted(model, X, small.y, small.weight / small.weight.mean(), True)
+            return model.fit(X, small.y)
 
     def score_of(self, model: Any, held: Part) -> float:
         """Score a trained model on held-out rows."""
-        if np.ptp(held.weight) <= 1e-9 * held.weight.max():
-            return float(self.scorer(model, self._seen(held), held.labels))
-        if not self.weighs:
+        equal = np.ptp(held.weight) <= 1e-9 * held.weight.max()
+        if not (equal or self.weighs):
             return self.score_of(model, repeated(held, self.seed))
-        weight = held.weight
-        return float(self.scorer(model, self._seen(held), held.labels, sample_weight=weight))
+        X = self._seen(held)
+        with self.small_fits(X):
+            if equal:
+                return float(self.scorer(model, X, held.labels))
+            return float(self.scorer(model, X, held.labels, sample_weight=held.weight))
 
     def score(self, small: SmallSet, use_weights: bool, held: Part) -> float:
         """Train on a small set, and score on held-out rows."""

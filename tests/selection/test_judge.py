@@ -11,7 +11,9 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from skdistill import _device
 from skdistill.selection.judge import Judge, repeated
 from skdistill.selection.part import Part, sampled
 
@@ -80,3 +82,31 @@ def test_repeated_counts_rows_by_weight(part):
     assert len(rows) == pytest.approx(len(part), abs=1)
     times = np.bincount(rows.index, minlength=len(part))
     assert np.abs(times - weight / weight.mean()).max() < 1 + 1e-9
+
+
+class Asks(NoWeights):
+    """A model that notes how many threads the libraries may use for it."""
+
+    def fit(self, X, y):
+        self.threads_ = threads()
+        return super().fit(X, y)
+
+    def score(self, X, y):
+        self.threads_ |= threads()
+        return super().score(X, y)
+
+
+def threads():
+    return {library["num_threads"] for library in threadpool_info()}
+
+
+def test_small_fits_stay_on_one_core(part, monkeypatch):
+    some = part.take(np.arange(0, 6000, 2), 0)
+    small = some.small_set(np.arange(0, 3000, 10), np.ones(300))
+    with threadpool_limits(2):
+        judge = Judge(Asks(), None, 0)
+        model = judge.fit(small, False)
+        judge.score_of(model, some)
+        assert model.threads_ == {1} and threads() == {2}
+        monkeypatch.setattr(_device, "SMALL_TABLE", 1000)  # of 300 x 5 values
+        assert judge.fit(small, False).threads_ == {2}
