@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _torch as torch
-from ..batches.training_set import Sample, TrainingSet, score
-from ..objectives._ridge.labels import label_system
-from ..objectives._ridge.rbf import rbf
+from ..batches.training_set import TrainingSet, score
+from ..objectives._ridge.labels import LabelSystem
+from ..objectives._ridge.rbf import exponentiate, rbf_exponents
 
 GAMMAS = tuple(2.0**e for e in range(-7, 5))  # for rows whose typical length is 1
 RIDGES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -68,15 +68,28 @@ def search_rbf(
     KernelStart
     """
     best = KernelStart(-float("inf"), gammas[len(gammas) // 2], ridges[0])
+
+    def exponents(rows: Any, landmarks: Any) -> list[Any]:
+        return rbf_exponents(rows, landmarks, n_odd)
+
+    # Products of rows are most of the work, and those of one scale serve all.
+    blocks = _blocks(data, splits, n_support, exponents)
     for gamma in gammas:
-
-        def kernel(rows: Any, landmarks: Any, scale: float = gamma**0.5) -> Any:
-            return rbf(rows * scale, landmarks * scale, n_odd)
-
-        found = search_ridge(data, splits, n_support, kind, kernel, gamma, ridges)
+        found = _best_ridge(data, splits, blocks, _at_scale(gamma), kind, gamma, ridges)
         if found.score > best.score:
             best = found
     return best
+
+
+def _at_scale(gamma: float) -> Callable[[list[Any]], Any]:
+    """Make the function: exponents of rows -> their kernel at a scale."""
+
+    def kernel(exponents: list[Any]) -> Any:
+        parts = [part * gamma for part in exponents]
+        exponentiate(parts)
+        return parts[0]
+
+    return kernel
 
 
 def search_ridge(
@@ -103,27 +116,47 @@ def search_ridge(
     -------
     KernelStart
     """
-    best = KernelStart(-float("inf"), gamma, ridges[0])
-    outputs: dict[float, list[Any]] = {ridge: [] for ridge in ridges}
+    blocks = _blocks(data, splits, n_support, kernel)
+    return _best_ridge(data, splits, blocks, lambda block: block, kind, gamma, ridges)
+
+
+def _blocks(
+    data: TrainingSet,
+    splits: Sequence[tuple[Any, Any]],
+    n_support: int,
+    function: Callable[[Any, Any], Any],
+) -> list[tuple[Any, Any, Any]]:
+    """Apply a function to landmarks, rows to fit and held-out rows, and landmarks, by split."""
+    found = []
     for train, held_out in splits:
         landmarks = data.rows[train[: landmark_count(n_support, len(train))]].double()
-        for ridge, found in _solved(data, train, held_out, landmarks, kernel, ridges):
-            outputs[ridge].append(found)
+        parts = (landmarks, data.rows[train[:FIT_ROWS]].double(), data.rows[held_out].double())
+        found.append(tuple(function(rows, landmarks) for rows in parts))
+    return found
+
+
+def _best_ridge(
+    data: TrainingSet,
+    splits: Sequence[tuple[Any, Any]],
+    blocks: list[tuple[Any, Any, Any]],
+    kernel: Callable[[Any], Any],
+    kind: str,
+    gamma: float,
+    ridges: Sequence[float],
+) -> KernelStart:
+    """Solve labels with a kernel of blocks, and take the ridge that predicts held-out rows best."""
+    best = KernelStart(-float("inf"), gamma, ridges[0])
+    outputs: dict[float, list[Any]] = {ridge: [] for ridge in ridges}
+    for (train, _), of_split in zip(splits, blocks, strict=True):
+        index = train[:FIT_ROWS]
+        weight = data.weight[index].double()
+        K_SS, K, K_held_out = (kernel(block) for block in of_split)
+        system = LabelSystem.of_rows(K, data.targets[index].double(), weight / weight.sum(), K_SS)
+        for ridge, (a, b) in zip(ridges, system.solve_each(ridges), strict=True):
+            outputs[ridge].append(torch.addmm(b, K_held_out, a))
     scored_rows = data.subset(torch.cat([held_out for _, held_out in splits]))
     for ridge, parts in outputs.items():
         found = score(torch.cat(parts), scored_rows, kind)
         if found > best.score:
             best = KernelStart(found, gamma, ridge)
     return best
-
-
-def _solved(data, train, held_out, landmarks, kernel, ridges):
-    """Yield each ridge and the outputs on held-out rows of label solves."""
-    index = train[:FIT_ROWS]
-    sample = Sample(data, index, data.weight[index] / data.weight[index].sum())
-    system = label_system(
-        lambda rows: kernel(rows, landmarks), kernel(landmarks, landmarks), sample
-    )
-    K = kernel(data.rows[held_out].double(), landmarks)
-    for ridge, (a, b) in zip(ridges, system.solve_each(ridges), strict=True):
-        yield ridge, torch.addmm(b, K, a)

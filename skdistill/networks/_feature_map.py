@@ -61,56 +61,94 @@ class FeatureMap:
     center: np.ndarray | None = None
     components: np.ndarray | None = None
 
-    def on(self, device: Any, dtype: Any) -> Any:
+    def on(self, device: Any, dtype: Any) -> LoadedMap:
         """Return the map as a function of Tensors (b, d) of that device and type."""
+        return LoadedMap(self, device, dtype)
 
+
+class LoadedMap:
+    """A map on a device: call it with rows, Tensor (b, d).
+
+    Its two halves stand alone for who has many rows: responses of few images at a time stay in a
+    core's cache, and the projection is a matrix that is worth reading for many images only.
+    """
+
+    def __init__(self, feature_map: FeatureMap, device: Any, dtype: Any) -> None:
         def load(array: np.ndarray) -> Any:
             return as_tensor(np.ascontiguousarray(array)).to(device, dtype)
 
-        kernels, bias = load(self.kernels), load(self.bias)[:, None, None]
-        down, along = map(load, self.pool)
-        # One matrix for both directions: rows are positions, columns are cells.
-        pool = torch.kron(down, along)
-        cells = (down.shape[1], along.shape[1])
-        projection = None
-        if self.components is not None and self.center is not None:
-            components = load(self.components)
-            projection = components, load(self.center[:, None] @ self.components)
+        self._map = feature_map
+        kernels = load(feature_map.kernels)
+        # Filters stand next to each other in memory: everything after the convolution runs on them.
+        self._kernels = kernels.to(memory_format=torch.channels_last)
+        self._offset = -load(feature_map.bias) - feature_map.threshold
+        self._other_side = load(np.array(-2 * feature_map.threshold))
+        down, along = feature_map.pool
+        self._down, self._along = load(down.T), load(along.T)
+        self._projection: tuple[Any, Any] | None = None
+        if feature_map.components is not None and feature_map.center is not None:
+            self._projection = (
+                load(feature_map.components),
+                load(feature_map.center[:, None] @ feature_map.components),
+            )
 
-        def features(rows: Any) -> Any:
-            images = rows.reshape(len(rows), *self.image_shape)
-            u = self._responses(images, kernels, bias).flatten(2)
-            sides = [torch.relu(side - self.threshold) @ pool for side in (u, -u)]
-            pooled = torch.stack(sides, 1)  # (b, 2, k, cells)
-            if self.mirror is True:
-                pooled = torch.stack(_mirrored(pooled, cells)).mean(0)
-            pooled = (pooled + ROOT_OFFSET).sqrt()
-            if self.mirror == "signed":
-                first, second = _mirrored(pooled, cells)
-                pooled = torch.stack([first + second, first - second], 1) * 0.5**0.5
-            else:
-                pooled = pooled[:, None]
-            pooled = pooled.flatten(2)
-            if projection is None:
-                return pooled
-            scaled = torch.baddbmm(-projection[1], pooled.transpose(0, 1), projection[0])
-            scaled = scaled.transpose(0, 1).flatten(1)
-            length = torch.linalg.vecdot(scaled, scaled).clamp_min(1e-24).sqrt()
-            return scaled / length[:, None]
+    def __call__(self, rows: Any) -> Any:
+        """Features (b, p); pooled responses (b, groups, width) of a map without projection."""
+        return self.project(self.pooled(rows))
 
-        return features
+    def pooled(self, rows: Any) -> Any:
+        """Roots of pooled responses, Tensor (b, groups, width)."""
+        images = rows.reshape(len(rows), *self._map.image_shape)
+        v = self._responses(images)
+        cells = (len(self._down), len(self._along))
+        # Memory that no gradient asks for is used again: fresh pages cost more than the work.
+        spare = None if torch.is_grad_enabled() else v
+        first = self._pool(v.clamp_min(0))
+        second = self._pool(torch.sub(self._other_side, v, out=spare).clamp_min(0))
+        pooled = torch.stack([first, second], 1).transpose(2, 3)  # (b, 2, k, cells)
+        mirror = self._map.mirror
+        if mirror is True:
+            pooled = torch.stack(_mirrored(pooled, cells)).mean(0)
+        pooled = (pooled + ROOT_OFFSET).sqrt()
+        if mirror == "signed":
+            first, second = _mirrored(pooled, cells)
+            pooled = torch.stack([first + second, first - second], 1) * 0.5**0.5
+        else:
+            pooled = pooled[:, None]
+        return pooled.flatten(2)
 
-    def _responses(self, images: Any, kernels: Any, bias: Any) -> Any:
+    def project(self, pooled: Any) -> Any:
+        """Features (b, p) of length 1; `pooled` itself where the map has no projection."""
+        if self._projection is None:
+            return pooled
+        components, center = self._projection
+        scaled = torch.baddbmm(-center, pooled.transpose(0, 1), components)
+        scaled = scaled.transpose(0, 1).flatten(1)
+        length = torch.linalg.vecdot(scaled, scaled).clamp_min(1e-24).sqrt()
+        return scaled / length[:, None]
+
+    def _responses(self, images: Any) -> Any:
+        """Responses less the threshold, Tensor (b, lines, columns, k)."""
         functional = torch.nn.functional
+        stride = self._map.stride
         # A common offset would cost digits of the variance.
         images = images - images.mean((1, 2, 3), keepdim=True)
-        size = kernels.shape[2:]
         moments = torch.stack([images.mean(1), images.square().mean(1)], 1)
-        moments = functional.avg_pool2d(moments, size, self.stride)
+        moments = functional.avg_pool2d(moments, self._kernels.shape[2:], stride)
         variance = (moments[:, 1] - moments[:, 0].square()).clamp_min(0)
-        deviation = (variance + self.epsilon).sqrt()
-        u = functional.conv2d(images, kernels, stride=self.stride)
-        return u / deviation[:, None] - bias
+        deviation = (variance + self._map.epsilon).sqrt()
+        images = images.contiguous(memory_format=torch.channels_last)
+        u = functional.conv2d(images, self._kernels, stride=stride).permute(0, 2, 3, 1)
+        spare = None if torch.is_grad_enabled() else u
+        return torch.addcdiv(self._offset, u, deviation[..., None], out=spare)
+
+    def _pool(self, side: Any) -> Any:
+        """Averages over cells: (b, lines, columns, k) -> (b, cells, k)."""
+        b, lines, columns, k = side.shape
+        down = self._down.expand(b, -1, -1)
+        side = torch.bmm(down, side.reshape(b, lines, columns * k))
+        along = self._along.expand(b * len(self._down), -1, -1)
+        return torch.bmm(along, side.reshape(-1, columns, k)).reshape(b, -1, k)
 
 
 def _mirrored(pooled: Any, cells: tuple[int, int]) -> tuple[Any, Any]:

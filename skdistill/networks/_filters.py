@@ -10,6 +10,7 @@ import scipy.linalg
 from .. import _torch as torch
 
 KMEANS_STEPS = 15
+BLOCK_PATCHES = 2048  # whose responses stay in a core's cache
 SUBSPACE_STEPS = 6
 EXTRA_DIRECTIONS = 64  # beyond those asked for; they make the subspace iteration converge
 
@@ -66,12 +67,14 @@ def spherical_kmeans(patches: Any, n_filters: int, generator: Any, n_steps: int)
     filters[: len(chosen)] = patches[chosen]
     filters = torch.nn.functional.normalize(filters)
     for _ in range(n_steps if len(patches) else 0):
-        response = patches @ filters.T
-        nearest = response.abs().argmax(1)
-        sign = response.gather(1, nearest[:, None]).sign()
         # The old filter added keeps filters without patches where they are.
-        filters = filters.index_add(0, nearest, sign * patches)
-        filters = torch.nn.functional.normalize(filters)
+        sums = filters.clone()
+        for block in patches.split(BLOCK_PATCHES):
+            response = block @ filters.T
+            sign = response.sign()
+            nearest = response.abs_().argmax(1)
+            sums.index_add_(0, nearest, sign.gather(1, nearest[:, None]) * block)
+        filters = torch.nn.functional.normalize(sums)
     return filters
 
 
@@ -98,8 +101,11 @@ def principal_scaling(covariance: np.ndarray, n_components: int, generator: Any)
     else:
         C = torch.from_numpy(covariance)
         Q = torch.randn((width, n_directions), generator=generator, dtype=torch.float64)
-        for _ in range(SUBSPACE_STEPS):
-            Q = torch.linalg.qr(C @ Q)[0]
+        # The last step removes what rounding in the others brought in.
+        single, Q = C.float(), Q.float()
+        for _ in range(SUBSPACE_STEPS - 1):
+            Q = torch.linalg.qr(single @ Q)[0]
+        Q = torch.linalg.qr(C @ Q.double())[0]
         values, small = scipy.linalg.eigh((Q.T @ C @ Q).numpy())
         vectors = Q.numpy() @ small
     values, vectors = values[::-1][:n_components], vectors[:, ::-1][:, :n_components]

@@ -37,7 +37,8 @@ N_IMAGES = 10_000  # images that patches and principal directions are taken from
 CONTRAST_REG = 0.01
 FILTERS = ("kmeans", "patches", "random")
 N_FILTERS, N_COMPONENTS = 256, 512  # twice as many with mirror images
-BLOCK_ELEMENTS = {"cpu": 2**21, "cuda": 2**27}  # responses of a block; a few MB stay in cache
+BLOCK_ELEMENTS = {"cpu": 2**19, "cuda": 2**27}  # responses of a block; 2 MB stay in cache
+PROJECTED_ROWS = 500  # images that are projected together
 
 
 class ConvFeatures(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -384,26 +385,30 @@ def _random_patches(
 def _blocks(feature_map: FeatureMap, X: np.ndarray, device: Any, rows: Any = None) -> Any:
     """Features of blocks of rows, in order: (start, stop, NumPy array), one after the other."""
     dtype = torch.float64 if X.dtype == np.float64 else torch.float32
-    features = feature_map.on(device, dtype)
+    loaded = feature_map.on(device, dtype)
     positions = len(feature_map.pool[0]) * len(feature_map.pool[1])
     elements = positions * len(feature_map.kernels)
     block = max(1, BLOCK_ELEMENTS[device.type] // elements)
+    together = -(-PROJECTED_ROWS // block) * block
     n_rows = len(X) if rows is None else len(rows)
-    done: list[tuple[int, int, np.ndarray]] = []
     first = 0
+    found: dict[int, Any] = {}
 
     def work(start: int, stop: int) -> None:
         index = slice(first + start, first + stop)
         part = X[index] if rows is None else X[rows[index]]
         pixels = torch.from_numpy(part.astype(_float_type(X))).to(device)
         with torch.no_grad():
-            done.append((index.start, index.stop, features(pixels).cpu().numpy()))
+            found[start] = loaded.pooled(pixels)
 
-    for first in range(0, n_rows, 16 * block):
+    for first in range(0, n_rows, together):
+        stop = min(first + together, n_rows)
         # Blocks that do not fit into memory are halved in there.
-        for_each_block(work, min(16 * block, n_rows - first), block)
-        yield from done
-        done.clear()
+        for_each_block(work, stop - first, block, parallel=device.type == "cpu")
+        pooled = torch.cat([found[start] for start in sorted(found)])
+        found.clear()
+        with torch.no_grad():
+            yield first, stop, loaded.project(pooled).cpu().numpy()
 
 
 def _moments(

@@ -23,6 +23,7 @@ from ..kernels import KERNELS
 from ..support import Support
 from ._ridge import huber, moments
 from ._ridge.autograd import AutogradSteps
+from ._ridge.dropout import Dropout
 from ._ridge.heads import CrossEntropy, SquaredError
 from ._ridge.labels import LabelSystem, cholesky_solve, label_system
 from ._ridge.rbf_steps import RBFSteps
@@ -121,6 +122,7 @@ class KernelRidge(Objective):
         self._system: LabelSystem | None = None
         self._whole: Sample | None = None  # what the moments are of
         self._moments: moments.Moments | None = None
+        self._dropout = Dropout(context.generator)
         self._smoothing, self._hits, self._seen = 0.0, 0.0, 0
         self._held_out_error: float | None = None
 
@@ -310,12 +312,7 @@ class KernelRidge(Objective):
 
     def _dropped(self, batch: Batch) -> Batch:
         """Batch with a share of its coordinates at 0."""
-        share = self._share_dropped
-        kept = torch.empty_like(batch.rows)
-        kept.bernoulli_(1 - share, generator=self._context.generator)
-        # Squared lengths stay what they were on average.
-        kept.mul_(batch.rows).div_(math.sqrt(1 - share))
-        return Batch(kept, batch.targets)
+        return Batch(self._dropout(batch.rows, self._share_dropped), batch.targets)
 
     def _kernels(self, support: Support, batch: Batch) -> tuple[Any, Any]:
         """Kernel of a batch and the support, and that of the support."""

@@ -201,10 +201,13 @@ def test_torch_function_is_transform():
 
 
 @pytest.mark.parametrize("elements", [1, 500, 10**9])
-def test_blocks_of_any_size_give_the_same(monkeypatch, elements):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_blocks_of_any_size_give_the_same(monkeypatch, elements, threads):
     X = images()
     expected = fitted(X).transform(X)
     monkeypatch.setitem(conv_features.BLOCK_ELEMENTS, "cpu", elements)
+    monkeypatch.setattr(conv_features, "PROJECTED_ROWS", 7)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     np.testing.assert_allclose(fitted(X).transform(X), expected, atol=1e-9)
 
 

@@ -13,6 +13,7 @@ from small_problems import CPU, F64, generator
 from skdistill.kernels import Kernel
 from skdistill.objectives import AnalyticRidge, Batch, Context, KernelRidge, Sample, TrainingSet
 from skdistill.objectives._ridge import rbf as rbf_module
+from skdistill.objectives._ridge.dropout import Dropout
 
 KERNELS = [
     Kernel("rbf", 0.7),
@@ -287,6 +288,18 @@ def test_dropout_leaves_lengths_and_is_that_of_the_generator():
     torch.testing.assert_close(value, expected)
     for found, other in zip(gradients, plain, strict=True):
         torch.testing.assert_close(found, other)
+
+
+def test_dropout_follows_the_share_and_the_size_of_batches():
+    dropout = Dropout(generator())
+    for share, shape in ((0.5, (300, 4)), (0.2, (300, 4)), (0.2, (500, 7)), (0.2, (10, 3))):
+        rows = torch.ones(shape, dtype=F64)
+        first = dropout(rows, share).clone()
+        assert first.shape == shape
+        assert first.unique().tolist() == pytest.approx([0.0, (1 - share) ** -0.5])
+        if len(rows) > 100:
+            assert float((first == 0).to(F64).mean()) == pytest.approx(share, abs=0.05)
+            assert not torch.equal(first, dropout(rows, share))  # others the next time
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,12 @@ class LabelSystem:
         self.b = torch.addr(b, k_mean, y_mean, alpha=-1)
         self.k_mean, self.y_mean, self.K_SS = k_mean, y_mean, K_SS
 
+    @classmethod
+    def of_rows(cls, K: Any, targets: Any, weight: Any, K_SS: Any) -> LabelSystem:
+        """Set up the system of rows with kernel block K (k, m), targets (k, q) and weights (k,)."""
+        weighted = K * weight[:, None]
+        return cls(weighted.T @ K, weighted.T @ targets, weighted.sum(0), weight @ targets, K_SS)
+
     def solve(self, mu: float) -> tuple[Any, Any]:
         """Dual coefficients (m, q) and intercept (q,) for a ridge."""
         a = cholesky_solve(self.A + mu * self.K_SS, self.b, JITTER)

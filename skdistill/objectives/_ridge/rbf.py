@@ -71,7 +71,7 @@ class ScaledRows:
         out[0].sub_(self.squares(start, stop)[:, None])
         if len(out) > 1:
             torch.mm(z[:, columns[1]], self._factor[columns[1]], out=out[1])
-        _exponentiate(out)
+        exponentiate(out)
 
     def trace(self, weight: Any) -> tuple[Any, Any]:
         """Weighted sum of ``k(u, u)`` over the rows, and its gradient in the log scales."""
@@ -95,7 +95,7 @@ class ScaledRows:
         return [(i, min(len(self.rows), i + size)) for i in range(0, len(self.rows), size)]
 
 
-def _exponentiate(parts: list[Any]) -> None:
+def exponentiate(parts: list[Any]) -> None:
     """From E, or E and ``2 u_o.v_o``, to a kernel block, in place."""
     if len(parts) == 1:
         # Rounding can make a distance negative; far from the origin that would be felt.
@@ -111,15 +111,24 @@ def _exponentiate(parts: list[Any]) -> None:
     S.neg_().add_(K)
 
 
-def rbf_parts(U: Any, V: Any, n_odd: int) -> list[Any]:
-    """Kernel block of two blocks of scaled rows, parts (a, b)."""
+def rbf_exponents(U: Any, V: Any, n_odd: int) -> list[Any]:
+    """Compute E, or E and ``2 u_o.v_o``, parts (a, b), of two blocks of scaled rows.
+
+    Rows at s times the scale have s^2 times these.
+    """
     columns = column_groups(V.shape[1], n_odd)
     offset = torch.linalg.vecdot(V, V).neg()[None, :]
     parts = [torch.addmm(offset, U[:, columns[0]], V[:, columns[0]].T, alpha=2)]
-    parts[0].sub_(torch.linalg.vecdot(U, U)[:, None])
+    parts[0].sub_(torch.linalg.vector_norm(U, dim=1).square_()[:, None])
     if n_odd:
         parts.append((U[:, columns[1]] @ V[:, columns[1]].T).mul_(2))
-    _exponentiate(parts)
+    return parts
+
+
+def rbf_parts(U: Any, V: Any, n_odd: int) -> list[Any]:
+    """Kernel block of two blocks of scaled rows, parts (a, b)."""
+    parts = rbf_exponents(U, V, n_odd)
+    exponentiate(parts)
     return parts
 
 

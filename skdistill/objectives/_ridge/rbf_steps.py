@@ -40,9 +40,12 @@ class RBFSteps:
 
     def kernel(self, rows: Any, support: Support) -> Any:
         """Kernel block (k, m) of coordinates and the support, in the support's float type."""
-        # The product is in the wider type already: a copy of the rows in it would be one too many.
-        scaled = (rows * support["log_scale"].exp()).to(support.rows.dtype)
-        return rbf(scaled, support.rows, self._n_odd)
+        V = support.rows
+        scaled = ScaledRows(rows.to(V.dtype), support["log_scale"].exp(), V, self._n_odd)
+        parts = [V.new_empty(len(rows), len(V)) for _ in scaled.columns]
+        for start, stop in scaled.tiles():
+            scaled.kernel(start, stop, [part[start:stop] for part in parts])
+        return parts[0]
 
     def support_kernel(self, support: Support) -> Any:
         """Kernel matrix (m, m) of the support."""
