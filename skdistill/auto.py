@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 
 from ._device import resolve_device
 from ._input.caller import warn_caller
+from ._input.frames import holds_more_than_numbers
 from ._input.rows import Rows, float_type, merge_equal_rows, weighted_moments
 from .base import BaseDistiller, Input
 from .data import DistilledData
@@ -91,7 +92,8 @@ class AutoDistiller(CallbackSupportMixin, BaseDistiller):
 
     preprocessor : transformer, "auto" or None, default=None
         Makes the features that nearness is measured in. The rows handed out, and those that the
-        estimator is trained on, are the user's own.
+        estimator is trained on, are the user's own. None takes columns of numbers as they are, and
+        encodes as "auto" does where a DataFrame holds others or lacks values.
 
     kernel : {"rbf", "mirror_rbf", "laplacian", "linear", "polynomial", "nngp", "ntk"} or \
 callable, default="rbf"
@@ -152,7 +154,7 @@ callable, default="rbf"
         The kernel with its parameters resolved.
 
     preprocessor_ : transformer
-        The fitted preprocessor, where one was given.
+        The fitted preprocessor, where there is one.
 
     device_ : str
         Where the work ran.
@@ -348,6 +350,10 @@ callable, default="rbf"
             told = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
             warn_caller(f"Candidates failed and were left out: {told}", UserWarning)
         return self
+
+    def _preprocessor_for(self, X: Any) -> Any:
+        encodes = self.preprocessor is None and holds_more_than_numbers(X)
+        return "auto" if encodes else self.preprocessor
 
     def _part(self, data: Input, rows: Rows, rng: np.random.RandomState) -> Part:
         """Distinct rows in an order that depends on their content only."""

@@ -43,6 +43,7 @@ NOT_NUMBERS = (
     "could not convert",
     "dtype='numeric' is not compatible",
     "argument must be a string",
+    "Cannot cast",  # pandas, of categories
 )
 
 
@@ -233,14 +234,16 @@ class BaseDistiller(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
-        if self.preprocessor is None:
+        preprocessor = self._preprocessor_for(X)
+        self.__dict__.pop("preprocessor_", None)
+        if preprocessor is None:
             features, y = self._numbers(X, y, checks)
         else:
             X = as_array_of_rows(X)
             X = X if hasattr(X, "shape") else np.asarray(X)
             if len(X.shape) == 1:
                 raise ValueError(DOCUMENTS)
-            self.preprocessor_ = encoder or self._make_preprocessor()
+            self.preprocessor_ = encoder or self._make_preprocessor(preprocessor)
             if y is None:
                 validate_data(self, X, skip_check_array=True)
             else:
@@ -254,7 +257,7 @@ class BaseDistiller(
         if sp.issparse(features) and not features.has_canonical_format:
             features = features.copy()  # summing duplicates would change the user's matrix
             features.sum_duplicates()
-        if self.preprocessor is not None:
+        if preprocessor is not None:
             if self._rows_are_features:
                 return features, features, y
             return (X.tocsr() if sp.issparse(X) else X), features, y
@@ -284,17 +287,21 @@ class BaseDistiller(
                 f"X holds other values than numbers {what}({error}); {WAY_OUT}."
             ) from error
 
-    def _make_preprocessor(self) -> Any:
-        if isinstance(self.preprocessor, str):
+    def _preprocessor_for(self, X: Any) -> Any:
+        """Return the preprocessor of a fit on X; None where columns are taken as they are."""
+        return self.preprocessor
+
+    def _make_preprocessor(self, preprocessor: Any) -> Any:
+        if isinstance(preprocessor, str):
             # Learnt rows are handed out as encoded, so in the units of the table.
             return TableEncoder(scale=not self._rows_are_features)
-        return clone(self.preprocessor)
+        return clone(preprocessor)
 
     def _features(self, X: Any) -> Any:
         """Check the input of `transform`, and encode it with the fitted preprocessor."""
         check_two_dimensional(X)
         checks = {"accept_sparse": self._accept_sparse, "dtype": "numeric"}
-        if self.preprocessor is None:
+        if not hasattr(self, "preprocessor_"):
             return self._numbers(X, None, checks, reset=False)[0]
         X = as_array_of_rows(X)
         validate_data(self, X, reset=False, skip_check_array=True)

@@ -242,7 +242,8 @@ def test_sparse_rows_and_frames_keep_their_form():
     assert list(small.X.columns) == list(frame.columns)
 
 
-def test_a_mixed_frame_needs_no_words():
+@pytest.mark.parametrize("distiller", [None, AutoDistiller(60, **QUICK)], ids=["default", "given"])
+def test_a_mixed_frame_needs_no_words(distiller):
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -256,8 +257,9 @@ def test_a_mixed_frame_needs_no_words():
     encoder = make_column_transformer(
         (SimpleImputer(), ["size"]), (OneHotEncoder(handle_unknown="ignore"), ["place"])
     )
-    model = DistilledClassifier(make_pipeline(encoder, DecisionTreeClassifier(random_state=0)))
-    model.fit(frame, y)
+    frame["place"] = frame["place"].astype("category")
+    tree = make_pipeline(encoder, DecisionTreeClassifier(random_state=0))
+    model = DistilledClassifier(tree, distiller).fit(frame, y)
     assert list(model.distilled_.X.dtypes) == list(frame.dtypes)
     assert model.score(frame, y) > 0.8
 

@@ -121,6 +121,13 @@ def test_errors_name_the_way_out(mixed, library, columns, message, distiller):
         distiller.fit(X, y)
 
 
+def test_an_error_about_categories_names_them(mixed):
+    frame, y = mixed
+    X = frame[["c"]].astype("category")
+    with pytest.raises(ValueError, match=r"other values than numbers in the columns .*'c'"):
+        SensitivityCoreset(9).fit(X, y)
+
+
 def test_lists_with_texts_keep_their_numbers():
     rows = [[3, "red"], [3, "blue"], [40, "red"], [40, "blue"]] * 30
     y = ["a", "a", "b", "b"] * 30

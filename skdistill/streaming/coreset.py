@@ -277,7 +277,7 @@ class StreamingMixin:
         return isinstance(self.preprocessor, str | TableEncoder)
 
     def _fitted_encoder(self, table: Any) -> Any:
-        return self._make_preprocessor().fit(table)  # type: ignore[attr-defined]
+        return self._make_preprocessor(self.preprocessor).fit(table)  # type: ignore[attr-defined]
 
     def _reduced(
         self, part: DistilledData, n_rows: int, seed: int, stream: Reading
