@@ -268,7 +268,8 @@ def report(found: Found, titles: dict[str, str], args) -> None:
     if "balanced" not in args.scores:  # tables by name and picture are of that score
         parts = {"any_model_scores": parts["any_model"]}
     elif "200" not in args.sizes:
-        parts = {"any_model_sizes": parts["any_model"]}
+        parts["any_model_sizes"] = parts.pop("any_model")
+        del parts["any_model_tables"]
     failed = failures(found, titles, args)
     for name, (header, rows) in parts.items():
         if not rows:
