@@ -119,7 +119,9 @@ default="auto"
         "uniform" draws all alike. "reducible" goes by the loss less that of a model trained without
         the row, so that what cannot be learnt does not count. "representative" draws from all
         clusters of a class equally often. "auto" is "importance" where the technique gains by it in
-        our benchmarks, or where a `batch_loss` is given, else "uniform".
+        our benchmarks, or where a `batch_loss` is given, else "uniform". It is "uniform" too for
+        dense rows of length 1, such as `~skdistill.networks.ConvFeatures`, if nothing on batches is
+        given.
 
     batch_loss : {"auto", "margin", "cross_entropy", "squared_error", "bounded"} or callable, \
 default="auto"

@@ -30,6 +30,8 @@ class BatchPlan:
         Steps between two refreshments of the losses.
     reweight : bool
         Whether weights keep sums over a batch unbiased.
+    asked : bool
+        Whether the user chose any of this; if not, what the rows turn out to be may change it.
     """
 
     sampling: str
@@ -37,6 +39,7 @@ class BatchPlan:
     mixing: tuple[float, float]
     refresh_every: int
     reweight: bool
+    asked: bool = False
 
     @property
     def pool_rows(self) -> int:
@@ -81,6 +84,8 @@ def plan_batches(
     -------
     BatchPlan
     """
+    given = (sampling, loss, mixing, refresh_every, reweight)
+    asked = any(not (isinstance(value, str) and value == "auto") for value in given)
     if sampling == "auto":
         plain = loss == "auto" and favourite == "uniform"
         sampling = "uniform" if plain else "importance"
@@ -100,4 +105,4 @@ def plan_batches(
     if isinstance(reweight, str):
         # Weights would undo what the margin's slope, or an equal share of clusters, is drawn for.
         reweight = weighs and name != "margin" and sampling != "representative"
-    return BatchPlan(sampling, loss, mixing, refresh_every, reweight)
+    return BatchPlan(sampling, loss, mixing, refresh_every, reweight, asked)

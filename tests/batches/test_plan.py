@@ -26,6 +26,15 @@ def test_the_technique_chooses_where_the_user_does_not():
     assert not plan(favourite="uniform").importance
 
 
+@pytest.mark.parametrize(
+    "given",
+    [("uniform",), ("auto", "margin"), ("auto", abs), (*AUTO[:2], 0.5), (*AUTO[:3], 25)],
+)
+def test_what_the_user_chose_is_known(given):
+    assert plan(*given).asked
+    assert not plan().asked
+
+
 def test_a_loss_that_is_given_is_used():
     assert plan("auto", "cross_entropy", favourite="uniform").importance
     assert not plan("uniform", "cross_entropy").importance

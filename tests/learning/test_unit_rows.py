@@ -93,3 +93,13 @@ def test_rows_of_length_one_drop_features():
     np.testing.assert_array_equal(by_default, given)
     without = fitted(X, y, **few, objective=KernelRidge(dropout=0)).distilled_.X
     assert np.abs(by_default - without).max() > 1e-6
+
+
+def test_batches_of_rows_of_length_one_are_uniform_unless_asked_for():
+    X, y = unit_rows(), np.arange(600) % 6
+    few = {"kernel": "rbf", "max_iter": 40, "early_stopping": False, "batch_size": 50}
+    by_default = fitted(X, y, **few).distilled_.X
+    given = fitted(X, y, **few, batch_sampling="uniform").distilled_.X
+    np.testing.assert_array_equal(by_default, given)
+    asked = fitted(X, y, **few, batch_sampling="importance").distilled_.X
+    assert np.abs(by_default - asked).max() > 1e-6
