@@ -27,7 +27,7 @@ from skdistill import (
     DistilledRegressor,
     SensitivityCoreset,
 )
-from skdistill.learning import course
+from skdistill.learning import runner
 from skdistill.learning.trainer import train
 from skdistill.networks import MLP
 from skdistill.objectives import AnalyticRidge, FeatureRegression, KernelRidge
@@ -354,7 +354,7 @@ def test_the_coordinates_are_held_once(monkeypatch):
         found.append((trainer.data, trainer.held_out))
         return train(trainer)
 
-    monkeypatch.setattr(course, "train", watching)
+    monkeypatch.setattr(runner, "train", watching)
     options = {"gamma": 0.5, "standardize": False, "max_iter": 2, "random_state": 0}
     DatasetDistiller(5, **options).fit(X, X[:, 0])
     ((data, held_out),) = found

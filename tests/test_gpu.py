@@ -28,7 +28,8 @@ from skdistill.batches.feed import Feed
 from skdistill.batches.sampler import BatchSampler
 from skdistill.evaluation import evaluate
 from skdistill.kernels import Kernel
-from skdistill.learning import course
+from skdistill.learning import runner
+from skdistill.learning.coordinates import plain_coordinates
 from skdistill.learning.trainer import train
 from skdistill.networks import MLP, ConvFeatures, ConvNet, NetworkClassifier
 from skdistill.objectives import (
@@ -231,7 +232,7 @@ def test_free_memory_counts_what_pytorch_holds_without_use():
 def held_rows(monkeypatch):
     """Rows of the training sets of the fits that follow."""
     held = []
-    monkeypatch.setattr(course, "train", lambda t: held.append(t.data.rows) or train(t))
+    monkeypatch.setattr(runner, "train", lambda t: held.append(t.data.rows) or train(t))
     return held
 
 
@@ -262,7 +263,7 @@ def test_batches_away_from_the_device_are_not_mixed_up(monkeypatch):
     """Each batch is read while the next ones are copied, by a device that is kept busy."""
     monkeypatch.setattr(stored_rows, "fits", lambda n_bytes, device: False)
     X = np.random.default_rng(0).integers(0, 255, (20_000, 784)).astype(np.uint8)
-    rows = stored_rows.load_rows(X, None, course.plain_coordinates(784), GPU)
+    rows = stored_rows.load_rows(X, None, plain_coordinates(784), GPU)
     targets = torch.arange(20_000, device=GPU)[:, None]
     data = TrainingSet(rows, targets, torch.ones(20_000, device=GPU))
     generator = torch.Generator(GPU).manual_seed(0)

@@ -17,7 +17,7 @@ from skdistill.batches import stored_rows
 from skdistill.batches.feed import Feed
 from skdistill.batches.sampler import BatchSampler
 from skdistill.batches.stored_rows import StoredRows, as_array, load_rows
-from skdistill.learning import course
+from skdistill.learning import runner
 from skdistill.learning.coordinates import plain_coordinates, unit_coordinates
 from skdistill.learning.trainer import train
 from skdistill.networks import ConvFeatures, ConvNet
@@ -151,7 +151,7 @@ def test_bytes_are_never_copied_on_the_cpu(digits, monkeypatch):
         held.append(trainer.data.rows)
         return train(trainer)
 
-    monkeypatch.setattr(course, "train", watching)
+    monkeypatch.setattr(runner, "train", watching)
     for name in ("distribution_matching", "feature_regression"):  # with held-out rows
         quick(name).fit(X, y)
     for rows in held:
@@ -163,7 +163,7 @@ def test_bytes_are_never_copied_on_the_cpu(digits, monkeypatch):
 def test_kernels_see_float32_rows(digits, monkeypatch):
     X, y = digits
     held = []
-    monkeypatch.setattr(course, "train", lambda t: held.append(t.data.rows) or train(t))
+    monkeypatch.setattr(runner, "train", lambda t: held.append(t.data.rows) or train(t))
     DatasetDistiller(10, kernel="laplacian", max_iter=1, early_stopping=False).fit(X, y)
     assert torch.is_tensor(held[0]) and held[0].dtype == torch.float32
 

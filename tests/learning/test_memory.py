@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from skdistill import DatasetDistiller, distiller
 from skdistill.batches.one_hot import OneHot
-from skdistill.learning import coordinates, course
+from skdistill.learning import coordinates, course, runner
 from skdistill.learning.starts import kmeans_start
 from skdistill.learning.trainer import train
 from skdistill.objectives import TrainingSet
@@ -41,7 +41,7 @@ def test_classes_are_held_as_codes_and_once(monkeypatch):
         found.append((trainer.data, trainer.held_out))
         return train(trainer)
 
-    monkeypatch.setattr(course, "train", watching)
+    monkeypatch.setattr(runner, "train", watching)
     DatasetDistiller(7, gamma=0.5, max_iter=2, random_state=0).fit(X, y)
     (parts,) = found
     memory = set()
