@@ -591,7 +591,7 @@ callable, default="rbf"
                 units,
                 task.device,
                 task.rng,
-                kmeans.PART_POOL_ROWS if task.on_the_way else kmeans.POOL_ROWS,
+                of_part=task.on_the_way,
             )
             return kmeans.kmeans_scores(clustering, rows.weight, self.approx_factor)
         if self.loss == "kernel_ridge":

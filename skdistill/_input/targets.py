@@ -16,6 +16,7 @@ from .frames import columns_of, is_frame, is_series, series_values
 from .rows import LARGEST
 
 TARGET_TYPES = ("auto", "classification", "regression")
+_FIRST_LABELS = 1000  # of a long target of texts
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def encode_target(y: np.ndarray | None, target_type: str) -> Target:
         return Target("numbers", values.reshape(len(values), -1))
     if y.ndim == 2 and y.shape[1] == 1:
         y = y.ravel()
+    if (few := _few_texts(y)) is not None:
+        return Target("classes", None, *few)
     _check_labels(y)
     if y.ndim == 2:
         if type_of_target(y) != "multilabel-indicator":
@@ -123,6 +126,28 @@ def encode_target(y: np.ndarray | None, target_type: str) -> Target:
         return Target("multilabel", y.astype(np.float64))
     classes, codes = np.unique(y, return_inverse=True)
     return Target("classes", None, classes, codes)
+
+
+def _few_texts(y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Classes and codes of many texts, as `np.unique` finds them by a sort; None for all else.
+
+    Nearly always the first rows hold all classes.
+    """
+    if y.ndim != 1 or y.dtype.kind not in "US" or len(y) < 4 * _FIRST_LABELS:
+        return None
+    classes = np.unique(y[:_FIRST_LABELS])
+    codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    return (classes, codes) if (classes[codes] == y).all() else None
+
+
+def target_kind(y: np.ndarray | None, target_type: str) -> str:
+    """Return the kind of a target that `encode_target` is to read later, with others.
+
+    Whatever it would refuse is refused here too.
+    """
+    if y is not None and y.ndim == 1 and y.dtype.kind in "US" and target_type != "regression":
+        return "classes"  # texts are, whichever they are: to find out which takes a sort
+    return encode_target(y, target_type).kind
 
 
 def plain_target(y: Any) -> Any:

@@ -9,12 +9,14 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from .._files import replacing
+from ..streaming.sources import CHUNK_ELEMENTS, ENCODED_ROWS
 from ..tables import TableEncoder
 from .columns import (
     are_row_numbers,
@@ -45,7 +47,8 @@ from .text_files import batches_of, typed
 from .writing import check_output
 
 PART_ROWS = 2**16  # of text, whose first part tells what each column is
-BATCH_ROWS = 2**15  # of parquet files, which tell it themselves
+FIRST_ROWS = 2**15  # of parquet files, to look at before the pass
+BATCH_ROWS = ENCODED_ROWS  # of parquet files in the pass: a block is then one part
 BAR = 30  # characters
 
 
@@ -157,8 +160,8 @@ class _Parts:
         self._texts: set[str] | None = None
 
     def frames(self, quiet: bool = False) -> Iterator[Any]:
-        """Yield the parts, and show how far the file is read unless `quiet`."""
-        read = self._parquet if self.suffix == ".parquet" else self._text
+        """Yield the parts, and show how far the file is read unless `quiet`, for a first look."""
+        read = partial(self._parquet, quiet) if self.suffix == ".parquet" else self._text
         bar = None if quiet or not sys.stderr.isatty() else _Bar(sys.stderr)
         n_rows = 0
         parts = reading(self.path, read)
@@ -172,15 +175,18 @@ class _Parts:
         if bar is not None:
             bar.end()
 
-    def _parquet(self) -> Iterator[tuple[Any, float]]:
+    def _parquet(self, first: bool) -> Iterator[tuple[Any, float]]:
         import pyarrow.parquet as pq
 
         # Columns are read as they are needed: to have them ready takes memory for a row group.
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             n_rows, total = 0, max(1, file.metadata.num_rows)
-            for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
+            size = min(BATCH_ROWS, max(1, CHUNK_ELEMENTS // max(1, file.metadata.num_columns)))
+            size = min(size, FIRST_ROWS) if first else size
+            for batch in file.iter_batches(batch_size=size, use_threads=False):
                 n_rows += batch.num_rows
-                yield batch.to_pandas(), n_rows / total
+                # Columns of their own share the memory of the batch.
+                yield batch.to_pandas(split_blocks=True), n_rows / total
 
     def _text(self) -> Iterator[tuple[Any, float]]:
         pa = import_pyarrow(f"reading {self.suffix} files")

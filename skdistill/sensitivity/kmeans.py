@@ -13,17 +13,19 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from .. import _torch as torch
-from .._device import for_each_block, one_blas_thread, tile_rows
+from .._device import for_each_block, tile_rows
 from .._input.rows import Rows, Units
 from .draws import draw_pool
 from .scores import Scores
+from .seeding import greedy_seeds
 
 POOL_ROWS = (5000, 200)  # rows that k-means++ sees: at least, and for each cluster
 PART_POOL_ROWS = (2500, 100)  # the same for each of many parts, whose scores need no better centres
+SEED_ROWS = (1000, 20)  # of the pool of such a part that k-means++ sees
 LLOYD_STEPS = 5  # on the pool, after seeding
 
 
@@ -110,14 +112,15 @@ def rough_clustering(
     units: Units,
     device: Any,
     rng: np.random.RandomState,
-    pool_rows: tuple[int, int] = POOL_ROWS,
+    *,
+    of_part: bool = False,
 ) -> Clustering:
     """Centres from k-means++ and a few Lloyd steps on a pool of rows, then one pass over all rows.
 
     The pool holds each row with probability proportional to its weight, so that heavy rows and
-    repeated rows count alike.
+    repeated rows count alike. It is smaller where the rows are a part of a stream, `of_part`.
     """
-    n_pool = max(pool_rows[0], pool_rows[1] * n_clusters)
+    n_pool = _rows_for(n_clusters, PART_POOL_ROWS if of_part else POOL_ROWS)
     pool, pool_weight = draw_pool(rows, n_pool, rng)
     # Centres are the same in any unit of the weights, which float32 may not hold.
     pool_weight = pool_weight / pool_weight.mean()
@@ -130,11 +133,8 @@ def rough_clustering(
         columns = np.unique(features.indices) if features.nnz else np.zeros(1, dtype=np.int64)
         features = restrict(features, columns)
     n_clusters = min(n_clusters, len(pool))
-    # In float64, because scikit-learn would convert float32 block by block for each centre.
-    with one_blas_thread():  # its products are too small to share out
-        seeds, _ = kmeans_plusplus(
-            features.astype(np.float64), n_clusters, sample_weight=pool_weight, random_state=rng
-        )
+    front = slice(_rows_for(n_clusters, SEED_ROWS) if of_part else None)
+    seeds = greedy_seeds(features[front], n_clusters, pool_weight[front], rng)
     seeds = np.unique(seeds, axis=0)  # fewer where the pool has fewer distinct features
     if len(seeds) > 1:
         solver = KMeans(len(seeds), init=seeds, n_init=1, max_iter=LLOYD_STEPS, random_state=rng)
@@ -143,6 +143,11 @@ def rough_clustering(
             seeds = solver.fit(features, sample_weight=pool_weight).cluster_centers_
     label, distance2 = assign(rows, np.asarray(seeds), units, device, columns=columns)
     return Clustering(seeds, label, distance2)
+
+
+def _rows_for(n_clusters: int, rows: tuple[int, int]) -> int:
+    least, for_each = rows
+    return max(least, for_each * n_clusters)
 
 
 def restrict(X: Any, columns: np.ndarray) -> Any:

@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.cluster import KMeans
 
 from .. import _torch as torch
-from .._device import CPU_TILE_ELEMENTS, one_blas_thread
+from .._device import CPU_TILE_ELEMENTS
 from .._input.rows import Moments, Rows, Units, row_hashes
 from .draws import inclusion_probabilities, systematic_draw
 from .kmeans import assign, restrict
 from .one_per_group import nearest_to_means
+from .seeding import greedy_seeds
 
 POOL_ROWS = (20_000, 20)  # rows that k-means sees: at least, and for each cluster
 GREEDY_WORK = 2**27  # rows x clusters x features up to which k-means++ pays
@@ -337,10 +338,7 @@ def _centres(
         return distinct.toarray() if sp.issparse(distinct) else distinct, columns
     cost_weight = cost_weight / cost_weight.mean()
     if greedy:
-        with one_blas_thread():  # its products are too small to share out
-            seeds, _ = kmeans_plusplus(
-                points.astype(np.float64), k, sample_weight=cost_weight, random_state=rng
-            )
+        seeds = greedy_seeds(points, k, cost_weight, rng)
         seeds = seeds.toarray() if sp.issparse(seeds) else seeds
     else:
         seeds = _seeds_in_rounds(points, k, cost_weight, device, rng)

@@ -16,7 +16,7 @@ from .._device import is_out_of_memory
 from .._input.caller import warn_caller
 from .._input.order import one_of_each_stretch
 from .._input.rows import check_two_dimensional
-from .._input.targets import encode_target, plain_target
+from .._input.targets import plain_target, target_kind
 from ..data import DistilledData
 from ..tables import TableEncoder
 from . import state
@@ -206,7 +206,7 @@ class StreamingMixin:
             validate_data(self, X, reset=False, skip_check_array=True)
         if self.preprocessor is None:
             data = self._read(X, y, None)  # type: ignore[attr-defined]
-            X, y, target = data.X, data.y, data.target
+            X, y, kind = data.X, data.y, data.target.kind
         else:
             # The preprocessor is fitted to blocks, which may be larger than this chunk.
             check_two_dimensional(X)
@@ -215,18 +215,18 @@ class StreamingMixin:
             if y is not None:
                 y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
                 check_consistent_length(X, y)
-            target = encode_target(y, self._target_type())  # type: ignore[attr-defined]
+            kind = target_kind(y, self._target_type())  # type: ignore[attr-defined]
         if sample_weight is not None:
             # A chunk without any weight is no mistake, as a whole data set would be.
             check = _check_sample_weight if np.any(sample_weight) else _zero_weights
             sample_weight = check(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if stream is not None and stream.kind not in (None, target.kind):
+        if stream is not None and stream.kind not in (None, kind):
             raise ValueError(
-                f"y holds {_KINDS[target.kind]} here, and {_KINDS[str(stream.kind)]} in earlier "
+                f"y holds {_KINDS[kind]} here, and {_KINDS[str(stream.kind)]} in earlier "
                 "chunks; pass the same kind each time, or set target_type."
             )
         names = getattr(self, "feature_names_in_", None)
-        return DistilledData(X, y, sample_weight, feature_names=names), target.kind
+        return DistilledData(X, y, sample_weight, feature_names=names), kind
 
     def _read_on(self, stream: Stream | Window, chunk: DistilledData) -> None:
         stream.add(chunk, self._reduction(stream))

@@ -62,6 +62,8 @@ def union(parts: list[DistilledData]) -> DistilledData:
 def take(part: DistilledData, which: Any) -> DistilledData:
     """Rows `which`, a slice or positions, of a part of a stream."""
     X = part.X
+    if isinstance(which, slice) and which.indices(len(part)) == (0, len(part), 1):
+        return part
     if is_frame(X):
         at = np.arange(*which.indices(len(part))) if isinstance(which, slice) else which
         rows = take_rows(X, at)

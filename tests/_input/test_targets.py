@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skdistill import DatasetDistiller, DistilledClassifier, DistilledRegressor, SensitivityCoreset
-from skdistill._input.targets import plain_target
+from skdistill._input.targets import encode_target, plain_target, target_kind
 from skdistill.networks import NetworkClassifier
 
 pd = pytest.importorskip("pandas")
@@ -125,3 +125,17 @@ def test_documents_alone_are_refused_at_once():
     for documents in (["one text", "another"], np.array(["one text", "another"])):
         with pytest.raises(ValueError, match="Make documents a column"):
             coreset.fit(documents, [0, 1])
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("dtype", ["U3", "S3"])
+def test_many_texts_are_coded_as_by_a_sort(dtype, late):
+    """Whether the first rows hold all classes, or one comes at the end."""
+    y = np.random.default_rng(0).choice(["b", "abc", "z"], 20_000).astype(dtype)
+    if late:
+        y[-1] = np.array("aa", dtype)
+    found = encode_target(y, "auto")
+    classes, codes = np.unique(y, return_inverse=True)
+    assert_array_equal(found.classes, classes)
+    assert_array_equal(found.codes, codes)
+    assert target_kind(y, "auto") == "classes"
