@@ -11,9 +11,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(name, "1")
 
 import pytest
+from forked import Forking
 from hypothesis import HealthCheck, settings
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+
+from skdistill import AutoDistiller
+from skdistill.learning import held_out
+from skdistill.learning.kernel_search import GAMMAS, search_rbf
 
 COMMON = settings(
     deadline=None,  # the first example pays for imports
@@ -48,3 +53,27 @@ def digits():
     for part in parts:
         part.flags.writeable = False
     return parts
+
+
+@pytest.fixture
+def short_contest(monkeypatch):
+    """Let a contest of AutoDistiller by default take one round, and exchange few rows."""
+    monkeypatch.setattr("skdistill.auto.ROUNDS", (1, 1))
+    monkeypatch.setitem(AutoDistiller.__init__.__kwdefaults__, "n_exchanges", 4)
+
+
+@pytest.fixture
+def quick_fits(monkeypatch):
+    """Learn rows with fewer held-out parts and kernels: a test is not about how good they are."""
+    monkeypatch.setattr(held_out, "PARTS", 2)
+    monkeypatch.setitem(search_rbf.__kwdefaults__, "gammas", GAMMAS[::3])
+
+
+@pytest.fixture(scope="session")
+def forking():
+    """Run programs in processes of their own, without the seconds that imports take."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    process = Forking()
+    yield process
+    process.close()

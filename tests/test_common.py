@@ -90,7 +90,7 @@ X, y = load_iris(return_X_y=True)
 for distiller in (
     SensitivityCoreset(15, random_state=0),
     AutoDistiller(15, candidates=[(SensitivityCoreset(), True)], n_exchanges=1, random_state=0),
-    DatasetDistiller(15, max_iter=20, random_state=0),
+    DatasetDistiller(15, max_iter=20, early_stopping=False, random_state=0),
 ):
     model = DistilledClassifier(LogisticRegression(), distiller).fit(X, y)
     assert model.score(X, y) > 0.8

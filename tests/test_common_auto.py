@@ -35,6 +35,7 @@ def test_common_checks(estimator, check):
 
 
 @pytest.mark.parametrize("name", TRANSFORMER_CHECKS)
+@pytest.mark.usefixtures("short_contest")
 def test_checks_by_name(name):
     with warnings.catch_warnings():
         # These checks give a frame to fit and an array to transform, and the other way round.

@@ -17,6 +17,7 @@ from skdistill.objectives import (
 
 # Some checks fit fewer rows than the budget, or rows that training cannot help, and are told so.
 pytestmark = [
+    pytest.mark.usefixtures("quick_fits"),
     pytest.mark.filterwarnings("ignore:n_samples=.*is more than:UserWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning"),
@@ -24,7 +25,7 @@ pytestmark = [
 
 FEW = DatasetDistiller(6, max_iter=4, random_state=0)
 FEATURES = DatasetDistiller(
-    8, objective=FeatureRegression(MLP(64), n_networks=2), max_iter=10, random_state=0
+    8, objective=FeatureRegression(MLP(64), n_networks=1), max_iter=6, random_state=0
 )
 NEIGHBOURS = DatasetDistiller(6, objective="nearest_neighbors", max_iter=4, random_state=0)
 
@@ -34,7 +35,7 @@ NEIGHBOURS = DatasetDistiller(6, objective="nearest_neighbors", max_iter=4, rand
         DatasetDistiller(max_iter=2, random_state=0),
         DatasetDistiller(4, max_iter=4, random_state=0),
         DatasetDistiller(4, max_iter=2, kernel="linear", random_state=0),
-        DatasetDistiller(4, objective="analytic_ridge", random_state=0),
+        DatasetDistiller(4, objective="analytic_ridge", max_iter=3, random_state=0),
         DatasetDistiller(
             4,
             objective=DistributionMatching(MLP(8)),

@@ -11,8 +11,11 @@ from sklearn.utils import estimator_checks
 
 from skdistill import DistilledClassifier, DistilledRegressor, SensitivityCoreset
 
-# Some checks fit fewer rows than the budget, and are told so.
-pytestmark = pytest.mark.filterwarnings("ignore:n_samples=.*is more than:UserWarning")
+pytestmark = [
+    # Some checks fit fewer rows than the budget, and are told so.
+    pytest.mark.filterwarnings("ignore:n_samples=.*is more than:UserWarning"),
+    pytest.mark.usefixtures("short_contest"),
+]
 
 # Below the size of most of the checks' data. They ask regressors for a score of 0.5 on 200 noisy
 # rows of ten features, which twenty rows do not hold.

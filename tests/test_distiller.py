@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -332,8 +330,8 @@ except KeyboardInterrupt:
 """
 
 
-def test_only_by_hand_an_interrupted_fit_returns():
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+def test_only_by_hand_an_interrupted_fit_returns(forking):
+    done = forking.run(INTERRUPTED)
     told = ["Interrupted"] * 3
     assert done.stdout.splitlines() == [
         f"4 (60, 4) {told}",

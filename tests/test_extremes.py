@@ -26,6 +26,8 @@ from skdistill.objectives import (
 from skdistill.sensitivity.kernel_ridge import exact_scores, landmark_scores
 from skdistill.support import Support
 
+pytestmark = pytest.mark.usefixtures("quick_fits")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3))
 Y = (X[:, 0] > 0).astype(int)

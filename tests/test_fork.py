@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
-import pytest
-
 # A process of its own: other tests have set threads, and a child that hangs ends with it.
 PROGRAM = """
 import os, signal, sys, warnings
@@ -54,7 +48,6 @@ assert torch.get_num_threads() == 2 and set(blas_threads()) == {2}
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_fits():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+def test_a_forked_process_fits(forking):
+    done = forking.run(PROGRAM)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV, ShuffleSplit, train_test_split
 from sklearn.pipeline import make_pipeline
 
 from skdistill import (
@@ -21,6 +21,8 @@ from skdistill import (
     SensitivityCoreset,
 )
 from skdistill.tables import TableEncoder
+
+pytestmark = pytest.mark.usefixtures("quick_fits")
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("skrub")
@@ -105,7 +107,7 @@ def test_through_pipelines_and_a_search(troubles, task):
         search = GridSearchCV(
             make_pipeline(meta(encoded, coreset)),
             {f"{meta.__name__.lower()}__distiller__n_samples": [30, 60]},
-            cv=2,
+            cv=ShuffleSplit(1, random_state=0),
             error_score="raise",
         )
         assert search.fit(X, y).best_score_ > floor

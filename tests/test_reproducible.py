@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -86,20 +83,14 @@ def test_other_seeds_other_rows(digits):
     assert unseeded[0].tolist() != unseeded[1].tolist()
 
 
-def test_hashes_are_the_same_in_every_process(digits):
+def test_hashes_are_the_same_in_every_process(digits, forking):
     program = (
         "from sklearn.datasets import load_digits\n"
         "from skdistill import SensitivityCoreset\n"
         "X, y = load_digits(return_X_y=True)\n"
         "print(SensitivityCoreset(30, random_state=0).fit(X, y).indices_.tolist())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONHASHSEED": "77"},
-    )
+    done = forking.run(program)  # with another seed of Python's own hashes
     here = SensitivityCoreset(30, random_state=0).fit(*digits).indices_.tolist()
     assert done.stdout.strip() == str(here)
 

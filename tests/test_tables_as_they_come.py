@@ -19,6 +19,8 @@ from skdistill import DatasetDistiller, DistilledClassifier, DistilledData, Sens
 from skdistill.evaluation import evaluate
 from skdistill.tables import TableEncoder
 
+pytestmark = pytest.mark.usefixtures("quick_fits")
+
 pd = pytest.importorskip("pandas")
 pytest.importorskip("skrub")
 

@@ -32,7 +32,7 @@ def test_reweighted_sums_are_unbiased(mixing):
     shares = importance_shares(losses, weight)
     g = generator()
     sums = []
-    for _ in range(4000):
+    for _ in range(1500):
         drawn = draw_batch(uniform, shares, 8, mixing, g, reweight=True)
         sums.append(float(drawn.weight @ values[drawn.index]))
     error = np.std(sums) / math.sqrt(len(sums))

@@ -46,7 +46,7 @@ TECHNIQUES = {
 @pytest.fixture(scope="module")
 def digits():
     X, y = load_digits(return_X_y=True)
-    return X[:700].astype(np.uint8), y[:700]
+    return X[:300].astype(np.uint8), y[:300]
 
 
 def no_room(monkeypatch):
@@ -157,7 +157,7 @@ def test_bytes_are_never_copied_on_the_cpu(digits, monkeypatch):
     for rows in held:
         assert isinstance(rows, StoredRows)
         assert np.shares_memory(rows._held, X)
-    assert [len(rows) for rows in held] == [700, 630]
+    assert [len(rows) for rows in held] == [300, 270]
 
 
 def test_kernels_see_float32_rows(digits, monkeypatch):

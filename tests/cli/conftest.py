@@ -10,6 +10,7 @@ import pytest
 
 from skdistill import DatasetDistiller
 from skdistill.cli import main
+from skdistill.cli.compare import compare
 
 
 @pytest.fixture
@@ -47,8 +48,14 @@ def complaint(capsys):
     return complaint
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    """Draw uniform rows twice: their number matters to their standard error only."""
+    monkeypatch.setitem(compare.__kwdefaults__, "n_draws", 2)
+
+
 @pytest.fixture
-def few_steps(monkeypatch):
+def few_steps(monkeypatch, quick_fits):
     """Learn rows in a few steps, where a test is not about how good they are."""
     monkeypatch.setitem(DatasetDistiller.__init__.__kwdefaults__, "max_iter", 20)
 

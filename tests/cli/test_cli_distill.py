@@ -9,7 +9,7 @@ import pytest
 from skdistill import DistilledData
 
 
-def test_learnt_rows_are_scored_by_their_own_predictor(run, tmp_path):
+def test_learnt_rows_are_scored_by_their_own_predictor(run, tmp_path, few_steps):
     output = run("diabetes", "--method", "distill", "-n", 12, "-o", tmp_path / "small.npz")
     assert "small set: 12 rows for 331 training rows, DatasetDistiller(" in output
     assert "krr on the small set is the predictor that its rows were learnt for" in output

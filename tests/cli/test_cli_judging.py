@@ -12,11 +12,7 @@ from skdistill.cli import main
 from skdistill.cli.reading import read_table
 from skdistill.cli.table import InputError
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Let a contest take one round."""
-    monkeypatch.setattr("skdistill.auto.ROUNDS", (1, 1))
+pytestmark = pytest.mark.usefixtures("short_contest")
 
 
 @pytest.fixture
@@ -46,6 +42,7 @@ def test_auto_is_the_default_and_shows_what_it_tried(capsys, rare, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["auto", "distill"])
+@pytest.mark.usefixtures("few_steps")
 def test_whoever_waits_sees_how_far_the_work_is(capsys, monkeypatch, method):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert main(["diabetes", "-n", "10", "--no-compare", "--method", method]) == 0
@@ -169,6 +166,7 @@ def test_a_class_of_half(run, tmp_path):
 
 
 @pytest.mark.parametrize("values", [[0.5, 1.0, 0.5], ["b", "a", "b"]])
+@pytest.mark.usefixtures("few_steps")
 def test_learnt_labels_follow_the_classes(run, tmp_path, values):
     frame = pd.DataFrame({"a": np.arange(90.0) % 3, "y": values * 30})
     frame.to_csv(tmp_path / "a.csv", index=False)

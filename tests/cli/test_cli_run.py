@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-import skdistill
 
 LINE = re.compile(r"^(?P<name>.+?)  +(?P<rows>[\d,]+)  (?P<score>-?\d\.\d{3})(?P<rest>.*)$")
 
@@ -25,16 +20,12 @@ def read_scores(output: str) -> dict[str, tuple[int, float, str]]:
     }
 
 
-def test_digits_in_a_process_of_its_own():
-    root = Path(skdistill.__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "skdistill", "digits", "--method", "coreset"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+# As `python -m skdistill` does.
+MODULE = "import runpy; runpy.run_module('skdistill', run_name='__main__', alter_sys=True)"
+
+
+def test_digits_in_a_process_of_its_own(forking):
+    done = forking.run(MODULE, "digits", "--method", "coreset", strict=True)
     assert (done.returncode, done.stderr) == (0, "")
     scores = read_scores(done.stdout)
     assert list(scores) == ["all rows", "small set", "uniform rows"]
@@ -44,32 +35,20 @@ def test_digits_in_a_process_of_its_own():
     assert "+/-" in scores["uniform rows"][2]
 
 
-def test_errors_of_a_process_are_one_line():
-    root = Path(skdistill.__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-m", "skdistill", "no_such.csv"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        check=False,
-    )
+def test_errors_of_a_process_are_one_line(forking):
+    done = forking.run(MODULE, "no_such.csv")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
-def test_a_closed_pipe_is_no_error():
-    root = Path(skdistill.__file__).parents[1]
-    done = subprocess.run(
-        ["sh", "-c", f"'{sys.executable}' -u -m skdistill diabetes | head -n 1"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        check=False,
-    )
-    assert done.stdout.startswith("diabetes: 442 rows")
-    assert done.stderr == ""
+def test_a_closed_pipe_is_no_error(forking, tmp_path):
+    os.mkfifo(tmp_path / "stdout")
+    forking.start(MODULE, "diabetes", "--method", "coreset", folder=tmp_path)
+    with open(tmp_path / "stdout") as pipe:
+        assert pipe.readline().startswith("diabetes: 442 rows")
+    assert forking.wait() == 1
+    assert (tmp_path / "stderr").read_text() == ""
 
 
 def test_same_seed_same_scores(run):

@@ -17,8 +17,11 @@ Y = np.stack([X[:, 0] + np.sin(X[:, 1]), X[:, 2] ** 2 + 7], axis=1)
 LABELS = np.array(["a", "b", "c"])[np.digitize(X[:, 1], [1, 5])]
 
 
+pytestmark = pytest.mark.usefixtures("quick_fits")
+
+
 def learnt(y, kernel="rbf", **options):
-    return DatasetDistiller(8, kernel=kernel, max_iter=20, random_state=0, **options).fit(X, y)
+    return DatasetDistiller(8, kernel=kernel, max_iter=10, random_state=0, **options).fit(X, y)
 
 
 def reloaded(small, tmp_path):

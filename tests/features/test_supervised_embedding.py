@@ -31,9 +31,9 @@ class Deterministic(SupervisedEmbedding):
 
 @all_common_checks(
     [
-        SupervisedEmbedding(n_estimators=10),  # with all 100 the checks take a minute
+        SupervisedEmbedding(n_estimators=4),  # with all 100 the checks take a minute
         SupervisedEmbedding(**SMALL),
-        SupervisedEmbedding(**SMALL, passthrough=False),
+        SupervisedEmbedding(**{**SMALL, "n_estimators": 3}, passthrough=False),
     ]
 )
 def test_estimator_checks(estimator, check):
@@ -49,7 +49,7 @@ def test_estimator_checks(estimator, check):
         "check_pipeline_consistency",
     ],
 )
-@pytest.mark.parametrize("parameters", [{"n_estimators": 10}, SMALL], ids=["default", "small"])
+@pytest.mark.parametrize("parameters", [{"n_estimators": 4}, SMALL], ids=["default", "small"])
 def test_checks_by_name(parameters, name):
     with warnings.catch_warnings():
         # These checks give a frame to fit and an array to transform, and the other way round.

@@ -15,6 +15,8 @@ from sklearn.preprocessing import OneHotEncoder
 from skdistill import DatasetDistiller, DistilledClassifier, DistilledData, SensitivityCoreset
 from skdistill.inspection import DistilledDataDisplay
 
+pytestmark = pytest.mark.usefixtures("quick_fits")
+
 
 def make_axes(n: int):
     """Return n axes of a figure without a window, alone or in an array."""

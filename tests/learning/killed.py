@@ -1,4 +1,4 @@
-"""Kill fits and a stream at random moments: run as a script, which prints a JSON line.
+"""Kill fits and a stream at random moments: a program, which prints a JSON line.
 
 The process that forks uses one thread, and has imported all that a fit imports late.
 """

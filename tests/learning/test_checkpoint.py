@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import skdistill
 from skdistill import DatasetDistiller
 from skdistill.learning import checkpoint as checkpoints
 from skdistill.networks import MLP
 from skdistill.objectives import OBJECTIVES, SHORT_NAMES, DistributionMatching
+
+pytestmark = pytest.mark.usefixtures("quick_fits")
 
 
 class StopError(Exception):
@@ -37,11 +36,15 @@ def problem(kind="classes", n=300):
     return X, y if kind == "numbers" else (y > 0).astype(int)
 
 
+LITTLE = {"network": MLP(8), "n_experts": 2, "syn_steps": 3, "unroll_steps": 4, "window": 2}
+
+
 def technique(name):
-    """A technique by name, over the smallest network where it has one."""
+    """A technique by name, over the smallest network and with little to do, where it has such."""
     objective = (OBJECTIVES.get(name) or SHORT_NAMES[name])()
-    small = "network" in objective.get_params(deep=False)
-    return objective.set_params(network=MLP(8)) if small else objective
+    return objective.set_params(
+        **{k: v for k, v in LITTLE.items() if k in objective.get_params(deep=False)}
+    )
 
 
 def stop_after(monkeypatch, n_writings):
@@ -153,23 +156,11 @@ def test_what_cannot_be_repeated(options, message, tmp_path):
 KILLS = {"kernel": 8, "network": 6, "stream": 6}
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_survives_kills_at_random_moments(tmp_path):
-    """One process imports everything, and forks one that works for each kill."""
+def test_survives_kills_at_random_moments(tmp_path, forking):
+    """One process has imported everything, and forks one that works for each kill."""
     kills = {work: int(os.environ.get("SKDISTILL_KILLS", n)) for work, n in KILLS.items()}
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(skdistill.__file__).parents[1]),
-        "OMP_NUM_THREADS": "1",
-    }
-    script = Path(__file__).with_name("killed.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), "80", json.dumps(kills)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    script = Path(__file__).with_name("killed.py").read_text()
+    done = forking.run(script, str(tmp_path), "80", json.dumps(kills))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told.keys() == kills.keys()

@@ -236,7 +236,7 @@ def quick(n_samples=20, network=None, augment="auto", **options):
 @pytest.mark.parametrize("shape", [(1, 8, 8), None])
 def test_loss_falls_on_digits(digits, shape):
     X, X_test, y, y_test = digits
-    network = MLP(64) if shape is None else ConvNet(16)
+    network = MLP(64) if shape is None else ConvNet(8)
     distiller = quick(network=network, image_shape=shape, max_iter=40, init="uniform")
     model = DistilledClassifier(distiller=distiller).fit(X, y)
     curve = model.distiller_.loss_curve_
@@ -265,7 +265,7 @@ def test_loss_falls_on_digits(digits, shape):
 )
 def test_options(digits, options):
     X, _, y, _ = digits
-    distiller = quick(**options).fit(X[:400], y[:400])
+    distiller = quick(**{"max_iter": 6, **options}).fit(X[:400], y[:400])
     assert np.isfinite(distiller.distilled_.X).all()
     assert len(distiller.loss_curve_) == distiller.n_iter_
 
@@ -273,7 +273,7 @@ def test_options(digits, options):
 def test_same_seed_same_bits_and_no_torch_in_the_pickle(digits):
     X, X_test, y, _ = digits
     state = torch.get_rng_state()
-    first, second = quick().fit(X, y), quick().fit(X, y)
+    first, second = quick(max_iter=6).fit(X, y), quick(max_iter=6).fit(X, y)
     assert torch.equal(torch.get_rng_state(), state)
     np.testing.assert_array_equal(first.distilled_.X, second.distilled_.X)
     np.testing.assert_array_equal(first.loss_curve_, second.loss_curve_)
@@ -287,8 +287,8 @@ def test_repeated_rows_of_the_data_are_weights(digits):
     X, _, y, _ = digits
     X, y = X[:150], y[:150]
     weight = np.arange(150) % 3
-    weighted = quick().fit(X, y, sample_weight=weight)
-    repeated = quick().fit(X.repeat(weight, axis=0), y.repeat(weight))
+    weighted = quick(max_iter=6).fit(X, y, sample_weight=weight)
+    repeated = quick(max_iter=6).fit(X.repeat(weight, axis=0), y.repeat(weight))
     np.testing.assert_allclose(weighted.distilled_.X, repeated.distilled_.X)
 
 

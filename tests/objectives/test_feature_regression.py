@@ -308,9 +308,9 @@ SMALL_MAP = ConvFeatures(n_filters=32, patch_size=3, stride=1, n_components=64)
 @pytest.mark.parametrize(
     ("network", "options"),
     [
-        (ConvNet(16), {}),
-        (ConvNet(16), {"loss": "squared_error"}),
-        (ConvNet(16), {"pool": "trained", "max_online_updates": 20}),
+        (ConvNet(8), {}),
+        (ConvNet(8), {"loss": "squared_error"}),
+        (ConvNet(8), {"pool": "trained", "max_online_updates": 20}),
         (MLP(256), {"image_shape": None}),
         (SMALL_MAP, {}),
     ],
@@ -318,7 +318,7 @@ SMALL_MAP = ConvFeatures(n_filters=32, patch_size=3, stride=1, n_components=64)
 )
 def test_loss_falls_on_digits(digits, network, options):
     X, X_test, y, y_test = digits
-    distiller = quick(network=network, max_iter=60, init="uniform", **options)
+    distiller = quick(network=network, max_iter=45, init="uniform", **options)
     model = DistilledClassifier(distiller=distiller).fit(X, y)
     curve = model.distiller_.loss_curve_
     assert np.mean(curve[-15:]) < 0.8 * np.mean(curve[:15])
@@ -377,7 +377,7 @@ def test_several_labels(digits):
 )
 def test_options(digits, options):
     X, _, y, _ = digits
-    distiller = quick(**{"max_iter": 6, **options}).fit(X[:300], y[:300])
+    distiller = quick(**{"max_iter": 3, **options}).fit(X[:300], y[:300])
     assert np.isfinite(distiller.distilled_.X).all()
     assert len(distiller.loss_curve_) == distiller.n_iter_
 
@@ -394,7 +394,7 @@ def test_same_seed_same_bits_and_no_torch_in_the_pickle(digits, pool):
     X, X_test, y, _ = digits
     state = torch.get_rng_state()
     first, second = (
-        DistilledClassifier(distiller=quick(pool=pool, max_online_updates=5, max_iter=8)).fit(X, y)
+        DistilledClassifier(distiller=quick(pool=pool, max_online_updates=5, max_iter=4)).fit(X, y)
         for _ in range(2)
     )
     assert torch.equal(torch.get_rng_state(), state)

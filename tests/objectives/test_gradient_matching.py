@@ -369,12 +369,12 @@ def quick(n_samples=20, network=None, **options):
 )
 def test_loss_falls_on_digits(digits, shape, options):
     X, X_test, y, y_test = digits
-    network = MLP(64) if shape is None else ConvNet(16)
+    network = MLP(64) if shape is None else ConvNet(8)
     distiller = quick(
         10,
         network=network,
         image_shape=shape,
-        max_iter=80 if shape else 150,
+        max_iter=60 if shape else 100,
         init="uniform",
         batch_sampling="uniform",  # other losses of other rows are not comparable
         **options,
@@ -408,9 +408,9 @@ def test_options(digits, options):
     X, _, y, _ = digits
     options = dict(options)
     X = X[:400, : options.pop("features", 64)]
-    distiller = quick(**options, max_iter=12).fit(X, y[:400])
+    distiller = quick(**options, max_iter=4).fit(X, y[:400])
     assert np.isfinite(distiller.distilled_.X).all()
-    assert len(distiller.loss_curve_) == distiller.n_iter_ == 12
+    assert len(distiller.loss_curve_) == distiller.n_iter_ == 4
 
 
 def test_by_name():
@@ -422,7 +422,7 @@ def test_by_name():
 def test_same_seed_same_bits_and_no_torch_in_the_pickle(digits):
     X, X_test, y, _ = digits
     state = torch.get_rng_state()
-    first, second = quick(max_iter=10).fit(X, y), quick(max_iter=10).fit(X, y)
+    first, second = quick(max_iter=4).fit(X, y), quick(max_iter=4).fit(X, y)
     assert torch.equal(torch.get_rng_state(), state)
     np.testing.assert_array_equal(first.distilled_.X, second.distilled_.X)
     np.testing.assert_array_equal(first.loss_curve_, second.loss_curve_)
@@ -436,8 +436,8 @@ def test_repeated_rows_of_the_data_are_weights(digits):
     X, _, y, _ = digits
     X, y = X[:150], y[:150]
     weight = np.arange(150) % 3
-    weighted = quick(max_iter=10).fit(X, y, sample_weight=weight)
-    repeated = quick(max_iter=10).fit(X.repeat(weight, axis=0), y.repeat(weight))
+    weighted = quick(max_iter=4).fit(X, y, sample_weight=weight)
+    repeated = quick(max_iter=4).fit(X.repeat(weight, axis=0), y.repeat(weight))
     np.testing.assert_allclose(weighted.distilled_.X, repeated.distilled_.X)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import subprocess
 import sys
 from pathlib import Path
 
@@ -272,12 +270,9 @@ def test_memory_that_is_never_enough_leaves_the_rows_so_far(small_blocks, monkey
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and reads /proc")
-def test_a_limit_of_memory_in_the_middle_of_a_stream():
-    program = Path(__file__).with_name("short_of_memory.py")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, program], capture_output=True, text=True, check=True, env=environment
-    )
+def test_a_limit_of_memory_in_the_middle_of_a_stream(forking):
+    done = forking.run(Path(__file__).with_name("short_of_memory.py").read_text())
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     whole = [run for run in found if not isinstance(run["weight"], str)]
     assert len(whole) >= 2
