@@ -133,7 +133,7 @@ def _few_texts(y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
     Nearly always the first rows hold all classes.
     """
-    if y.ndim != 1 or y.dtype.kind not in "US" or len(y) < 4 * _FIRST_LABELS:
+    if y.ndim != 1 or y.dtype.kind != "U" or len(y) < 4 * _FIRST_LABELS:
         return None
     classes = np.unique(y[:_FIRST_LABELS])
     codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
@@ -145,7 +145,7 @@ def target_kind(y: np.ndarray | None, target_type: str) -> str:
 
     Whatever it would refuse is refused here too.
     """
-    if y is not None and y.ndim == 1 and y.dtype.kind in "US" and target_type != "regression":
+    if y is not None and y.ndim == 1 and y.dtype.kind == "U" and target_type != "regression":
         return "classes"  # texts are, whichever they are: to find out which takes a sort
     return encode_target(y, target_type).kind
 

@@ -369,12 +369,12 @@ def quick(n_samples=20, network=None, **options):
 )
 def test_loss_falls_on_digits(digits, shape, options):
     X, X_test, y, y_test = digits
-    network = MLP(64) if shape is None else ConvNet(8)
+    network = MLP(64) if shape is None else ConvNet(16)
     distiller = quick(
         10,
         network=network,
         image_shape=shape,
-        max_iter=60 if shape else 100,
+        max_iter=80 if shape else 150,
         init="uniform",
         batch_sampling="uniform",  # other losses of other rows are not comparable
         **options,
