@@ -123,6 +123,7 @@ def test_training_improves_on_the_start(digits):
     ],
     ids=str,
 )
+@pytest.mark.usefixtures("quick_fits")
 def test_every_way_learns_digits(options, digits):
     X, X_test, y, y_test = digits
     distiller = quick(**{"max_iter": 12, **options})
@@ -141,6 +142,7 @@ def test_a_frozen_or_given_set_is_the_start(digits):
         assert_allclose(rows, coreset.distilled_.X, atol=1e-8)
 
 
+@pytest.mark.usefixtures("quick_fits")
 def test_warm_start_goes_on_from_the_rows_before(digits):
     X, _, y, _ = digits
     X, y = X[:400], y[:400]
@@ -185,6 +187,7 @@ def test_without_a_target_the_subspace_is_learnt(digits):
     assert learnt.distilled_.y is None
 
 
+@pytest.mark.usefixtures("quick_fits")
 def test_weights_are_repetitions(diabetes):
     X, _, y, _ = diabetes
     weight = np.random.default_rng(0).integers(0, 4, len(X))
@@ -208,6 +211,7 @@ def test_forms_and_types(digits):
     assert many.y.shape == (12, 2)
 
 
+@pytest.mark.usefixtures("quick_fits")
 def test_same_seed_same_bits_and_no_torch_in_the_pickle(digits):
     X, X_test, y, _ = digits
     X, y = X[:400], y[:400]
@@ -220,6 +224,7 @@ def test_same_seed_same_bits_and_no_torch_in_the_pickle(digits):
     assert_array_equal(pickle.loads(pickled).transform(X_test), first.transform(X_test))
 
 
+@pytest.mark.usefixtures("quick_fits")
 def test_in_pipelines_and_grids(digits):
     X, _, y, _ = (part[:300] for part in digits)
     assert make_pipeline(StandardScaler(), quick(), RidgeClassifier()).fit(X, y).score(X, y) > 0.7

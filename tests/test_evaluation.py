@@ -63,7 +63,7 @@ def test_several_labels_are_scored_as_the_meta_estimator_scores_them(distiller, 
     for distilled in (model, model.distiller_, distiller.fit(X, y)):
         found = evaluate(distilled, X_test, y_test, "kernel_ridge")
         assert found == model.score(X_test, y_test) > 0.6
-    network = NetworkClassifier(MLP(32), n_networks=2, n_epochs=100, random_state=0)
+    network = NetworkClassifier(MLP(32), n_networks=2, n_epochs=50, random_state=0)
     for distilled in (distiller, distiller.distilled_):
         for labels in ("auto", "hard"):
             scores = evaluate(distilled, X_test, y_test, network, labels=labels)
@@ -74,7 +74,7 @@ def test_several_labels_are_scored_as_the_meta_estimator_scores_them(distiller, 
 
 def test_public_protocol_is_the_default(digits, small):
     _, X_test, _, y_test = digits
-    options = {"image_shape": (1, 8, 8), "n_networks": 2, "random_state": 3}
+    options = {"image_shape": (1, 8, 8), "n_networks": 1, "random_state": 3}
     scores = evaluate(small, X_test, y_test, network=ConvNet(4), **options)
     recipe = NetworkClassifier(ConvNet(4), n_epochs=300, learning_rate=0.01, **options)
     np.testing.assert_array_equal(scores, evaluate(small, X_test, y_test, recipe))

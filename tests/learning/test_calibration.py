@@ -12,6 +12,8 @@ from skdistill import DatasetDistiller, DistilledClassifier
 from skdistill.learning.calibration import fit_temperature
 from skdistill.learning.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("quick_fits")
+
 RNG = np.random.RandomState(0)
 LOGITS = RNG.randn(100_000, 3)
 CHANCES = softmax(LOGITS, axis=1)

@@ -17,6 +17,8 @@ from skdistill.learning.renewal import Exchange, Reader, Renewal
 from skdistill.objectives import KernelRidge
 from skdistill.streaming.sources import IterableSource, SliceSource
 
+pytestmark = pytest.mark.usefixtures("quick_fits")
+
 N, POOL = 4000, 800
 
 

@@ -11,6 +11,8 @@ from skdistill.batches.sampler import importance_shares
 from skdistill.learning.row_scores import held_out_outputs, representative_scores
 from skdistill.objectives import TrainingSet
 
+pytestmark = pytest.mark.usefixtures("quick_fits")
+
 
 def squares(n=400, seed=0):
     rng = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ from skdistill.tables import TableEncoder
 
 
 @pytest.fixture(autouse=True)
-def small_pool(monkeypatch):
+def small_pool(monkeypatch, quick_fits):
     monkeypatch.setattr(stream_pool, "POOL_ROWS", 600)
 
 
@@ -104,8 +104,9 @@ def test_automatic_choice_from_a_file_or_a_data_set(tmp_path):
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     assert automatic().fit_distill(mapped, y).sample_weight.sum() == pytest.approx(2000)
-    few = automatic().fit_distill(mapped[:500], y[:500])  # read as they are
-    np.testing.assert_array_equal(few.X, automatic().fit_distill(X[:500], y[:500]).X)
+    rows = automatic(candidates="rows")
+    few = rows.fit_distill(mapped[:500], y[:500])  # read as they are
+    np.testing.assert_array_equal(few.X, rows.fit_distill(X[:500], y[:500]).X)
     frame, labels = mixed()
     frame.assign(label=labels).to_parquet(tmp_path / "table.parquet")
     small = automatic(preprocessor="auto", candidates="rows").fit_distill(

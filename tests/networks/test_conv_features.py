@@ -308,7 +308,7 @@ def test_pipeline_on_digits():
     X, y = load_digits(return_X_y=True)
     pipeline = make_pipeline(
         ConvFeatures((1, 8, 8), 32, patch_size=3, stride=1, n_components=64, random_state=0),
-        DistilledClassifier(distiller=DatasetDistiller(10, max_iter=200, random_state=0)),
+        DistilledClassifier(distiller=DatasetDistiller(10, max_iter=80, random_state=0)),
     )
     assert pipeline.fit(X[:1200], y[:1200]).score(X[1200:], y[1200:]) > 0.92
 
