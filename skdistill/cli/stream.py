@@ -117,14 +117,13 @@ def run_stream(options: argparse.Namespace) -> None:
     wish = Wish(options.n_samples, task, options.seed, options.loss, preprocessor=encoder)
     coreset = make_coreset(wish)
     began = time.perf_counter()
-    chunks = (
-        (
-            frame.drop(columns=[target, *apart]),
-            read_target(frame),
-            None if weight is None else _weights_of(frame[weight]),
-        )
-        for frame in parts.frames()
-    )
+    del first
+
+    def read_chunk(frame: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        given = None if weight is None else _weights_of(frame[weight])
+        return frame.drop(columns=[target, *apart]), read_target(frame), given
+
+    chunks = map(read_chunk, parts.frames())
     try:
         small = coreset.fit(chunks).distilled_
     except InputError:
@@ -171,7 +170,9 @@ class _Parts:
             n_rows += len(frame)
             if bar is not None:
                 bar.show(n_rows, share)
+            del part
             yield frame
+            del frame
         if bar is not None:
             bar.end()
 
@@ -186,7 +187,10 @@ class _Parts:
             for batch in file.iter_batches(batch_size=size, use_threads=False):
                 n_rows += batch.num_rows
                 # Columns of their own share the memory of the batch.
-                yield batch.to_pandas(split_blocks=True), n_rows / total
+                part = batch.to_pandas(split_blocks=True), n_rows / total
+                del batch
+                yield part
+                del part  # or it would be in memory beside the next
 
     def _text(self) -> Iterator[tuple[Any, float]]:
         pa = import_pyarrow(f"reading {self.suffix} files")

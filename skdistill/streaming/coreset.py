@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from numbers import Integral
 from os import PathLike
 from typing import IO, Any
@@ -396,7 +397,9 @@ def read_together(source: Source, coresets: list[Any]) -> None:
         coreset._rows_wanted()
     streams: list[Any] = [None] * len(coresets)
     enough = True
-    for number, item in enumerate(source):
+    numbers = count()
+    for item in source:
+        number = next(numbers)
         if not _num_samples(item[0]):
             continue
         for i, coreset in enumerate(coresets):
@@ -407,6 +410,7 @@ def read_together(source: Source, coresets: list[Any]) -> None:
             told = f"the small set stands for the first {n_seen} rows, and not for more"
             warn_caller(f"Out of memory: {told}.", RuntimeWarning)
             break
+        del item  # or it would be in memory beside the next
     if streams[0] is None:
         raise ValueError(
             "X has no rows (left); a generator gives its chunks once only: make a new one for "

@@ -140,8 +140,13 @@ class IterableSource:
         return not isinstance(self.chunks, Iterator)
 
     def __iter__(self) -> Iterator[Chunk]:
-        for number, item in enumerate(self.chunks):
-            yield as_chunk(item, number)
+        number = 0
+        for item in self.chunks:  # enumerate would hold an item while the next is made
+            chunk = as_chunk(item, number)
+            del item
+            yield chunk
+            del chunk
+            number += 1
 
 
 def as_chunk(item: Any, number: int) -> Chunk:
