@@ -36,6 +36,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -267,9 +268,7 @@ FEWEST_ROWS = 20
 def missing_packages() -> dict[str, str]:
     """Methods that cannot run here, and why."""
     found = {}
-    try:
-        import imblearn  # noqa: F401
-    except ImportError:
+    if find_spec("imblearn") is None:
         for name in ("cluster-centroids", "near-miss", "condensed"):
             found[name] = "imbalanced-learn is not installed"
     if AutoDistiller is None:

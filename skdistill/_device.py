@@ -20,7 +20,7 @@ CPU_TILE_ELEMENTS = 2**19
 # An accelerator wants few, large launches instead.
 GPU_TILE_ELEMENTS = 2**26
 SMALL_WORK = 2**27  # multiplications that one core does in about 10 ms
-SMALL_TABLE = 2**18  # values that no model learns from faster on several cores
+SMALL_TABLE = 2**18  # values up to which boosting gains little by a second core
 DATA_SHARE = 0.5  # of a device's free memory that data may take for good; the rest is for the work
 
 
@@ -200,8 +200,8 @@ def threads_for(work: float, device: Any) -> Iterator[None]:
 class SmallFits:
     """Contexts in which models that learn from few rows stay on one core.
 
-    Scikit-learn's boosting takes a hundred times as long for a thousand rows where two threads
-    share a core with another process. The libraries are those that are loaded now.
+    Boosting shares out pieces of work so small that its threads mostly wait for each other, the
+    longer the busier the machine is. The libraries are those that are loaded now.
     """
 
     def __init__(self) -> None:

@@ -45,7 +45,7 @@ def instances():
     for n_samples in (100, 6):
         for loss in ("kernel_ridge", "cross_entropy", "squared_error", distance_to_the_mean):
             yield SensitivityCoreset(n_samples, loss=loss)
-    for kernel in ("polynomial", "ntk", cauchy):  # the others: tests/kernels, test_extremes.py
+    for kernel in ("laplacian", "linear", "polynomial", "nngp", "ntk", cauchy):
         yield SensitivityCoreset(7, loss="kernel_ridge", kernel=kernel)
 
 

@@ -33,7 +33,7 @@ NEIGHBOURS = DatasetDistiller(6, objective="nearest_neighbors", max_iter=4, rand
 @all_common_checks(
     [
         DatasetDistiller(max_iter=2, random_state=0),
-        DatasetDistiller(4, max_iter=4, early_stopping=False, random_state=0),
+        DatasetDistiller(4, max_iter=4, random_state=0),
         DatasetDistiller(4, max_iter=2, kernel="linear", random_state=0),
         DatasetDistiller(4, objective="analytic_ridge", max_iter=3, random_state=0),
         DatasetDistiller(

@@ -116,18 +116,18 @@ def test_uniform_mixing_bounds_the_weights(digits, mixing):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_sums_over_the_coreset_estimate_sums_over_all_rows(digits, loss, sampling):
     X, y = digits
-    X, y = X[:250], y[:250]
+    X, y = X[:400], y[:400]
     estimates = []
-    for seed in range(40):
+    for seed in range(60):
         small = SensitivityCoreset(
             40, loss=loss, sampling=sampling, calibrate=False, uniform_mixing=0.3, random_state=seed
         ).fit_distill(X, y)
         w = small.sample_weight
         estimates.append([w.sum(), w @ (small.X**2).sum(1), w @ (small.y == 3), w @ small.X[:, 20]])
-    truth = [250, (X**2).sum(), (y == 3).sum(), X[:, 20].sum()]
-    error = np.std(estimates, axis=0) / np.sqrt(40)
+    truth = [400, (X**2).sum(), (y == 3).sum(), X[:, 20].sum()]
+    error = np.std(estimates, axis=0) / np.sqrt(60)
     assert (np.abs(np.mean(estimates, axis=0) - truth) < 4.5 * error).all()
-    assert (error < 0.1 * np.array(truth)).all()  # or the test could not tell
+    assert (error < 0.08 * np.array(truth)).all()  # or the test could not tell
 
 
 @pytest.mark.parametrize("weighted", [False, True])

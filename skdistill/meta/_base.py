@@ -144,7 +144,8 @@ class BaseDistilled(DocLinkMixin, CallbackSupportMixin, MetaEstimatorMixin, Base
             X = as_array_of_rows(X)
             check_consistent_length(X, y)
         distiller = clone(self._given_distiller())
-        if self.distiller is None and holds_more_than_numbers(X):
+        alone = self.distiller is None and self.estimator is None  # AutoDistiller encodes by itself
+        if alone and holds_more_than_numbers(X):
             distiller.set_params(preprocessor="auto")
         if "target_type" in distiller.get_params(deep=False):
             distiller.set_params(target_type=self._target_type)

@@ -397,7 +397,7 @@ def read_together(source: Source, coresets: list[Any]) -> None:
         coreset._rows_wanted()
     streams: list[Any] = [None] * len(coresets)
     enough = True
-    numbers = count()
+    numbers = count()  # enumerate would hold an item while the next is read
     for item in source:
         number = next(numbers)
         if not _num_samples(item[0]):

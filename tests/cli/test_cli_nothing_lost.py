@@ -126,7 +126,7 @@ def test_a_full_disk_keeps_the_old_picture(complaint, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("options", [["--method", "distill"], ["--estimator", "krr"]], ids=str)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.usefixtures("few_steps")
 def test_one_outlying_cell(run, tmp_path, options, seed):
     rng = np.random.default_rng(seed)

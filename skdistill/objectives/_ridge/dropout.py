@@ -2,8 +2,7 @@
 
 Drawing a number for each coordinate takes longer than the rest of a step. Factors are drawn once,
 more than a batch needs, and each batch is multiplied by a stretch of them that begins at random.
-Batches have other rows each time, so that a coordinate of a row never meets the same pattern twice
-in a row.
+Batches have other rows each time, so that a row hardly ever meets the same factors twice.
 """
 
 from __future__ import annotations
